@@ -1,0 +1,79 @@
+"""The wiring, and nothing else: settings in, an ASGI application out."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from random import SystemRandom
+from typing import Any, cast
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Route, WebSocketRoute
+
+from mikroroom import settings as configuration
+from mikroroom.clock import steady_ms
+from mikroroom.core.addresses import networks
+from mikroroom.core.room import Policy
+from mikroroom.hub.hub import Hub
+from mikroroom.settings import Settings
+from mikroroom.stores.journal import Journal
+from mikroroom.stores.memory import MemoryStore
+from mikroroom.transport import http
+from mikroroom.transport.headers import AnswerHeaders
+from mikroroom.transport.signaling import SignalingEndpoint
+
+
+def create_app(settings: Settings | None = None) -> Starlette:
+    """The whole service, to be served or mounted anywhere. Each call makes one of its own.
+
+    Without ``settings`` they are read from the environment and the file it names. The lifespan need not be
+    run: the app starts on first use. Where it is run (``app.router.lifespan_context``), it stops cleanly.
+
+    Raises:
+        SettingsError: a setting is unknown or malformed.
+    """
+    if settings is None:
+        settings, _ = configuration.load()
+    policy = Policy(
+        latent_age=int(settings.latent_room_age * 1_000),
+        resume_window=int(settings.resume_window * 1_000),
+        kick_wait=int(settings.kick_wait * 1_000),
+        max_waiting=settings.max_waiting,
+    )
+    store = MemoryStore(
+        max_rooms=settings.max_rooms,
+        max_latent_rooms=settings.max_latent_rooms,
+        latent_age=policy.latent_age,
+        clock=steady_ms,
+        journal=Journal(settings.data_dir) if settings.data_dir else None,
+    )
+    hub = Hub(settings, store, policy, SystemRandom())
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        hub.start()
+        try:
+            yield
+        finally:
+            await hub.stop()
+
+    app = Starlette(
+        routes=[
+            Route("/", http.index),
+            Route("/health", http.health),
+            Route("/config", http.config),
+            Route("/api/rooms", http.create_room, methods=["POST"]),
+            Route("/ws", http.upgrade_required),
+            WebSocketRoute("/ws", SignalingEndpoint),
+        ],
+        middleware=[
+            Middleware(AnswerHeaders, allowed_origins=settings.allowed_origins, root_path=settings.root_path)
+        ],
+        exception_handlers={HTTPException: cast("Any", http.http_error)},
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    app.state.hub = hub
+    app.state.settings = settings
+    app.state.trusted = networks(settings.trusted_proxies)
+    return app

@@ -1,0 +1,61 @@
+"""What follows from a verb on a room, in the order in which it is to happen.
+
+Effects name people by id and never hold a socket, so they can be carried to another worker as they are.
+"""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from mikroroom.protocol.codes import CloseCode
+from mikroroom.protocol.events import Message
+
+
+class Send(Struct, frozen=True):
+    """Everyone in ``to`` hears ``event``."""
+
+    to: tuple[str, ...]
+    event: Message
+
+
+class Seated(Struct, frozen=True):
+    """``id`` is a participant from here on, of a room with so many ``seats``."""
+
+    id: str
+    seats: int
+
+
+class Held(Struct, frozen=True):
+    """``id`` is in the waiting room from here on."""
+
+    id: str
+
+
+class Gone(Struct, frozen=True):
+    """``id`` is neither any longer; its connection stays open (R17)."""
+
+    id: str
+
+
+class Close(Struct, frozen=True):
+    """``id`` is gone, and its connection is closed."""
+
+    id: str
+    code: CloseCode
+    reason: str
+
+
+class WrongToken(Struct, frozen=True):
+    """``id`` came with a creator token that is none: a failed guess (R11)."""
+
+    id: str
+
+
+Effect = Send | Seated | Held | Gone | Close | WrongToken
+Effects = list[Effect]
+
+
+def send(to: Iterable[str], event: Message) -> Effects:
+    """One ``Send``, or nothing where nobody would hear it."""
+    ids = tuple(to)
+    return [Send(ids, event)] if ids else []

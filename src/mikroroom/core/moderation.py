@@ -1,0 +1,143 @@
+"""What moderators do: lock and unlock, admit and reject, mute, kick, make moderators (R18 to R24).
+
+Whether the actor may is asked before, in ``rules``.
+"""
+
+from mikroroom.core.effects import Close, Effects, send
+from mikroroom.core.room import (
+    Participant,
+    Policy,
+    Room,
+    admit,
+    check_seat,
+    depart,
+    fill_seats,
+    show_waiting,
+    updated,
+)
+from mikroroom.protocol import events, requests
+from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
+
+REJECTED = "Your request to join was declined"
+
+
+def lock(room: Room, actor: Participant, request: requests.LockRoom, now: int, policy: Policy) -> Effects:
+    """Newcomers wait from now on (R20), and so do those who had only missed a seat."""
+    room.locked_by = actor.id
+    for person in room.waiting.values():
+        person.is_cleared = False
+    return send(room.participants, events.RoomLocked(room.code, actor.id, actor.id))
+
+
+def unlock(room: Room, actor: Participant, request: requests.UnlockRoom, now: int, policy: Policy) -> Effects:
+    """Everyone waiting enters while there is room; the rest enter as seats free (R23)."""
+    room.locked_by = None
+    for person in room.waiting.values():
+        person.is_cleared = True
+    announcement = send(room.participants, events.RoomUnlocked(room.code, actor.id, actor.id))
+    return announcement + fill_seats(room)
+
+
+def admit_user(
+    room: Room, actor: Participant, request: requests.AdmitUser, now: int, policy: Policy
+) -> Effects:
+    """One who waits becomes a participant (R21).
+
+    Raises:
+        Refusal: TARGET_NOT_FOUND, or ROOM_FULL (the person goes on waiting).
+    """
+    _check_waiting(room, request.target_id)
+    check_seat(room)
+    return admit(room, request.target_id)
+
+
+def reject_user(
+    room: Room, actor: Participant, request: requests.RejectUser, now: int, policy: Policy
+) -> Effects:
+    """One who waits is told why not, and its connection is closed (R22).
+
+    Raises:
+        Refusal: TARGET_NOT_FOUND.
+    """
+    _check_waiting(room, request.target_id)
+    del room.waiting[request.target_id]
+    farewell = events.RejectUser(room.code, actor.id, request.target_id, request.reason or REJECTED)
+    return [
+        *send((request.target_id,), farewell),
+        Close(request.target_id, CloseCode.REJECTED, "rejected from the waiting room"),
+        *send(room.moderators(), events.ParticipantLeft(room.code, request.target_id)),
+    ]
+
+
+def moderate(
+    room: Room, actor: Participant, request: requests.ModeratorAction, now: int, policy: Policy
+) -> Effects:
+    """Act on one participant (R24).
+
+    Raises:
+        Refusal: TARGET_NOT_FOUND, or UNAUTHORIZED for kicking oneself or a creator (R11).
+    """
+    target = room.participants.get(request.target_id)
+    if target is None:
+        raise Refusal(ErrorCode.TARGET_NOT_FOUND, "`targetId` is nobody in this room")
+    told = send((target.id,), events.ModeratorAction(room.code, actor.id, target.id, request.action))
+    match request.action:
+        case "kick":
+            _check_kick(actor, target)
+            return told + _kick(room, target, now, policy)
+        case "make-moderator":
+            return told + _make_moderator(room, target)
+        case "mute" | "unmute":
+            target.is_muted = request.action == "mute"
+            return told + send(room.participants, updated(room, target))
+
+
+def start_recording(
+    room: Room, actor: Participant, request: requests.StartRecording, now: int, policy: Policy
+) -> Effects:
+    """Everyone hears that the actor records; who comes later hears it too (R18)."""
+    if actor.id not in room.recorders:
+        room.recorders.append(actor.id)
+    return send(room.participants, events.RecordingStarted(room.code, actor.id, actor.id))
+
+
+def stop_recording(
+    room: Room, actor: Participant, request: requests.StopRecording, now: int, policy: Policy
+) -> Effects:
+    """Everyone hears that the actor's recording has ended; one who does not record ends those that run (R18).
+
+    Recordings are made by the clients: with two of them, the end of one must not hide the other.
+    """
+    if actor.id in room.recorders:
+        room.recorders.remove(actor.id)
+    else:
+        room.recorders.clear()
+    return send(room.participants, events.RecordingStopped(room.code, actor.id, actor.id))
+
+
+def _check_waiting(room: Room, target_id: str) -> None:
+    if target_id not in room.waiting:
+        raise Refusal(ErrorCode.TARGET_NOT_FOUND, "`targetId` is nobody who is waiting")
+
+
+def _check_kick(actor: Participant, target: Participant) -> None:
+    if target.id == actor.id:
+        raise Refusal(ErrorCode.UNAUTHORIZED, "You cannot kick yourself; send `leave`")
+    if target.is_creator:
+        raise Refusal(ErrorCode.UNAUTHORIZED, "The creator of a room cannot be kicked")
+
+
+def _kick(room: Room, target: Participant, now: int, policy: Policy) -> Effects:
+    room.kicked = {address: until for address, until in room.kicked.items() if until > now}
+    room.kicked[target.address] = now + policy.kick_wait
+    return [
+        Close(target.id, CloseCode.KICKED, "kicked by a moderator"),
+        *depart(room, target.id, now, policy),
+    ]
+
+
+def _make_moderator(room: Room, target: Participant) -> Effects:
+    was_moderator = target.is_moderator
+    target.is_moderator = True
+    effects = send(room.participants, updated(room, target))
+    return effects if was_moderator else effects + show_waiting(room, target.id)

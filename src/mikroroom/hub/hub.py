@@ -1,0 +1,279 @@
+"""Who is connected here: requests go to the store as verbs, effects come back and go out to connections.
+
+One door in (``act``), one door out (``deliver``). Talk between people who are both connected here goes
+straight from one to the other: it changes no room.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from random import Random
+
+from msgspec import UNSET
+
+from mikroroom.clock import steady_ms, wall_ms
+from mikroroom.core import room as rooms
+from mikroroom.core.effects import Close, Effects, Gone, Held, Seated, Send, WrongToken
+from mikroroom.core.room import Policy
+from mikroroom.core.rules import act
+from mikroroom.hub.limits import Limits
+from mikroroom.hub.lobby import Lobby
+from mikroroom.hub.session import Connection, Session
+from mikroroom.logs import Line
+from mikroroom.protocol import events, requests
+from mikroroom.protocol.codec import encode, to_event
+from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
+from mikroroom.protocol.requests import Request
+from mikroroom.settings import Settings
+from mikroroom.stores.port import Step, Store
+
+log = logging.getLogger(__name__)
+
+TIDY_EVERY = 1.0
+# A room's burst of messages for each of its seats: everyone's offers and ICE candidates at once (R31).
+BURST_PER_SEAT = 40
+
+
+class Hub:
+    """The sessions of one process. Starts by itself on first use: a mounted app may never be told to."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        policy: Policy,
+        random: Random,
+        *,
+        clock: Callable[[], int] = steady_ms,
+        wall: Callable[[], int] = wall_ms,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.wall = wall
+        self.limits = Limits(settings)
+        self.started_at = clock()
+        self.peak_participants = 0
+        self.participants = 0
+        self._policy = policy
+        self._store = store
+        self.lobby = Lobby(settings, store, limits=self.limits, policy=policy, random=random, clock=clock)
+        self._sessions: dict[str, Session] = {}
+        self._audiences: dict[str, dict[str, Session]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tidying: asyncio.TimerHandle | None = None
+        # The event loop itself keeps no hold on what runs on it.
+        self._partings: set[asyncio.Future[None]] = set()
+
+    def start(self) -> None:
+        """Make ready what is not yet. Cheap when all is."""
+        loop = asyncio.get_running_loop()
+        if self._loop is loop:
+            return
+        if self._loop is None:
+            self._store.start(self.deliver)
+        self._loop = loop
+        self._tidying = loop.call_later(TIDY_EVERY, self._tidy)
+
+    async def stop(self) -> None:
+        """Let go of threads and files. What comes after starts the hub again."""
+        if self._tidying is not None:
+            self._tidying.cancel()
+            self._tidying = None
+        self._loop = None
+        self.lobby.close()
+        await self._store.stop()
+
+    def active_rooms(self) -> int:
+        """How many rooms have somebody in them."""
+        return self._store.active_rooms()
+
+    def connect(self, connection: Connection, address: str) -> Session:
+        """A client has connected."""
+        session = Session(self, connection, address)
+        session.expect_join(self.settings.join_timeout, self._give_up)
+        return session
+
+    def act(self, session: Session, request: Request) -> Step:
+        """Do what a client asks for, now, or as something to await.
+
+        Raises:
+            Refusal: with every code but INVALID_MESSAGE's decoding errors. Nothing has changed.
+        """
+        match request:
+            case requests.Relay():
+                self._relay(session, request)
+                return None
+            case requests.Chat():
+                self._chat(session, request)
+                return None
+            case requests.Join():
+                return self._join(session, request)
+            case requests.Leave():
+                return self._leave(session, by_word=True)
+            case _:
+                participant_id, code, _ = _seat_of(session)
+                return self._store.transact(
+                    code, lambda room, now: act(room, participant_id, request, now, self._policy)
+                )
+
+    def lose(self, session: Session) -> None:
+        """A connection is gone, or being closed: its participant is lost, not gone by word (R4)."""
+        if session.id is None:
+            return
+        step = self._leave(session, by_word=False)
+        if step is not None:
+            parting = asyncio.ensure_future(step)
+            self._partings.add(parting)
+            parting.add_done_callback(self._partings.discard)
+
+    def deliver(self, effects: Effects) -> None:
+        """Carry out what a store has committed, in order. An event is encoded once, however many hear it."""
+        now = self.wall()
+        for effect in effects:
+            match effect:
+                case Send(to, event):
+                    event.timestamp = now
+                    self._send(to, encode(event))
+                case Seated(participant_id, seats):
+                    self._seat(participant_id, seats)
+                case Held(participant_id):
+                    self._hold(participant_id)
+                case Gone(participant_id):
+                    self._unseat(participant_id)
+                case Close(participant_id, code, reason):
+                    self._close(participant_id, code, reason)
+                case WrongToken(participant_id):
+                    self._count_wrong_token(participant_id)
+
+    def _send(self, to: tuple[str, ...], frame: bytes) -> None:
+        for participant_id in to:
+            session = self._sessions.get(participant_id)
+            if session is not None:
+                session.send(frame)
+
+    def _relay(self, session: Session, request: requests.Relay) -> None:
+        """To one other participant, unread (R14)."""
+        participant_id, code, audience = _seat_of(session)
+        target = audience.get(request.target_id)
+        if target is None:
+            raise Refusal(ErrorCode.TARGET_NOT_FOUND, "`targetId` is nobody in this room")
+        if request.timestamp is None:
+            request.timestamp = self.wall()
+        target.send(encode(to_event(request, code, participant_id)))
+
+    def _chat(self, session: Session, request: requests.Chat) -> None:
+        """To everyone in the room, the sender included (R15)."""
+        participant_id, code, audience = _seat_of(session)
+        # The stamp names the message, so one sender's never repeats.
+        stamp = session.last_stamp = max(self.wall(), session.last_stamp + 1)
+        frame = encode(
+            events.Chat(
+                code,
+                participant_id,
+                request.text,
+                f"{stamp}-{participant_id}",
+                request.reply_to or UNSET,
+                timestamp=stamp,
+            )
+        )
+        for listener in audience.values():
+            listener.send(frame)
+
+    def _join(self, session: Session, request: requests.Join) -> Step:
+        newcomer = self.lobby.newcomer(request, session.address)
+        if session.id is not None:
+            raise Refusal(ErrorCode.ALREADY_JOINED, "This connection is in a room; send `leave` first")
+        # Known by its id before the commit, so that what the commit sends finds it.
+        session.id, session.code = newcomer.id, request.room_id
+        self._sessions[newcomer.id] = session
+        try:
+            step = self.lobby.join(newcomer, request)
+        except BaseException:
+            self._forget(session)
+            raise
+        return None if step is None else self._joining(session, step)
+
+    async def _joining(self, session: Session, step: Awaitable[None]) -> None:
+        try:
+            await step
+        except BaseException:
+            self._forget(session)
+            raise
+
+    def _leave(self, session: Session, *, by_word: bool) -> Step:
+        participant_id, code = session.id, session.code
+        if participant_id is None or code is None:
+            raise Refusal(ErrorCode.NOT_IN_ROOM, "You are in no room")
+        return self._store.transact(
+            code, lambda room, now: rooms.leave(room, participant_id, now, self._policy, by_word=by_word)
+        )
+
+    def _seat(self, participant_id: str, seats: int) -> None:
+        session = self._sessions.get(participant_id)
+        if session is None or session.code is None:
+            return
+        session.joined()
+        session.allowance.widen(BURST_PER_SEAT * seats)
+        session.audience = self._audiences.setdefault(session.code, {})
+        session.audience[participant_id] = session
+        self.participants += 1
+        self.peak_participants = max(self.peak_participants, self.participants)
+        log.info(Line("joined", room=session.code, participant=participant_id, address=session.address))
+
+    def _hold(self, participant_id: str) -> None:
+        session = self._sessions.get(participant_id)
+        if session is not None:
+            session.joined()
+            log.info(Line("waiting", room=session.code, participant=participant_id, address=session.address))
+
+    def _unseat(self, participant_id: str) -> None:
+        session = self._sessions.get(participant_id)
+        if session is None:
+            return
+        log.info(Line("left", room=session.code, participant=participant_id, address=session.address))
+        if session.audience is not None and session.code is not None:
+            del session.audience[participant_id]
+            if not session.audience:
+                del self._audiences[session.code]
+            self.participants -= 1
+        self._forget(session)
+
+    def _close(self, participant_id: str, code: CloseCode, reason: str) -> None:
+        session = self._sessions.get(participant_id)
+        if session is not None:
+            session.close(code, reason)
+            self._unseat(participant_id)
+
+    def _count_wrong_token(self, participant_id: str) -> None:
+        session = self._sessions.get(participant_id)
+        if session is not None:
+            self.lobby.count_wrong_guess(session.address)
+
+    def _forget(self, session: Session) -> None:
+        if session.id is not None:
+            del self._sessions[session.id]
+        session.id = session.code = session.audience = None
+
+    def _give_up(self, session: Session) -> None:
+        """The client never joined: close it, and give its place in the count back (R13)."""
+        if session.id is None and not session.is_closed:
+            self.limits.connections.give_back(session.address)
+            session.close(CloseCode.NEVER_JOINED, "never joined a room")
+
+    def _tidy(self) -> None:
+        self._store.tidy()
+        self.limits.prune(self.clock())
+        if self._loop is not None:
+            self._tidying = self._loop.call_later(TIDY_EVERY, self._tidy)
+
+
+def _seat_of(session: Session) -> tuple[str, str, dict[str, Session]]:
+    """The id, room and audience of a participant.
+
+    Raises:
+        Refusal: NOT_IN_ROOM.
+    """
+    if session.audience is None or session.id is None or session.code is None:
+        what = "Wait to be admitted first" if session.id is not None else "Join a room first"
+        raise Refusal(ErrorCode.NOT_IN_ROOM, what)
+    return session.id, session.code, session.audience

@@ -1,0 +1,175 @@
+"""How rooms are made and entered: passwords, guesses and ceilings, up to the verb that the store commits."""
+
+from collections.abc import Callable
+from random import Random
+
+from msgspec import Struct
+
+from mikroroom.core import room as rooms
+from mikroroom.core import secrets
+from mikroroom.core.room import Newcomer, Policy, ProofNeeded, Room
+from mikroroom.hub.hashing import Hasher
+from mikroroom.hub.limits import Limits
+from mikroroom.protocol.codes import ErrorCode, Refusal
+from mikroroom.protocol.requests import CreateRoom, Join
+from mikroroom.settings import Settings
+from mikroroom.stores.port import CodeTaken, Step, Store
+
+
+class CreatedRoom(Struct, rename="camel"):
+    """The answer to ``POST /api/rooms``."""
+
+    room_id: str
+    creator_token: str
+
+
+class Lobby:
+    """Everything between a wish to enter and the commit."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        *,
+        limits: Limits,
+        policy: Policy,
+        random: Random,
+        clock: Callable[[], int],
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._limits = limits
+        self._policy = policy
+        self._random = random
+        self._clock = clock
+        self._hasher = Hasher()
+
+    def close(self) -> None:
+        """Let the hashing threads end."""
+        self._hasher.close()
+
+    def newcomer(self, request: Join, address: str) -> Newcomer:
+        """Someone at the door, under an id of the server's making (R10).
+
+        Raises:
+            Refusal: INVALID_MESSAGE for a ``maxParticipants`` over the ceiling.
+        """
+        self._check_size(request.max_participants)
+        return Newcomer(
+            secrets.new_id(self._random),
+            request.name,
+            address,
+            password=request.password or None,
+            creator_token=request.creator_token or None,
+        )
+
+    def join(self, newcomer: Newcomer, request: Join) -> Step:
+        """Let someone into a room, or make it (R4 to R7). Something to await if a password is to be hashed.
+
+        Raises:
+            Refusal: as ``core.room.join``; ROOM_NOT_FOUND; RATE_LIMITED after too many failed guesses or room
+                creations; ROOM_LIMIT.
+        """
+        self._check_guesses(newcomer.address)
+        try:
+            return self._try(newcomer, request)
+        except ProofNeeded as needed:
+            return self._join_with_proof(newcomer, request, needed.salt)
+
+    async def _join_with_proof(self, newcomer: Newcomer, request: Join, salt: bytes) -> None:
+        """Hash, and check everything again: the room may have changed meanwhile, even be another one (R7)."""
+        while True:
+            newcomer.proof = await self._hasher.seal(newcomer.password or "", salt)
+            # Guesses that were hashed side by side must not get more answers than those one after the other.
+            self._check_guesses(newcomer.address)
+            try:
+                step = self._try(newcomer, request)
+                if step is not None:
+                    await step
+                return
+            except ProofNeeded as needed:
+                salt = needed.salt
+
+    async def create_room(self, request: CreateRoom) -> CreatedRoom:
+        """Make a pre-created room (R2).
+
+        Raises:
+            CodeTaken: the code that was asked for is in use.
+            Refusal: ROOM_LIMIT; INVALID_MESSAGE for a ``maxParticipants`` over the ceiling; SERVER_ERROR when
+                too many passwords are being hashed.
+        """
+        self._check_size(request.max_participants)
+        password = None
+        if request.password:
+            password = await self._hasher.seal(request.password, secrets.new_salt(self._random))
+        token = secrets.new_token(self._random)
+        while True:
+            room = Room(
+                code=request.room_id.upper() if request.room_id else secrets.new_code(self._random),
+                max_participants=request.max_participants or self._settings.default_participants,
+                creator_digest=secrets.digest_token(token),
+                password=password,
+                is_precreated=True,
+                expires_at=self._clock() + self._policy.latent_age,
+            )
+            try:
+                step = self._store.create(room, [])
+                if step is not None:
+                    await step
+                return CreatedRoom(room.code, token)
+            except CodeTaken:
+                if request.room_id:
+                    raise
+
+    def count_wrong_guess(self, address: str) -> None:
+        """A wrong password, code or token came from this address (R30)."""
+        self._limits.guesses.take(address, self._clock())
+
+    def _try(self, newcomer: Newcomer, request: Join) -> Step:
+        try:
+            return self._store.transact(
+                request.room_id, lambda room, now: rooms.join(room, newcomer, now, self._policy)
+            )
+        except Refusal as refusal:
+            if refusal.code is ErrorCode.ROOM_NOT_FOUND and request.is_host:
+                return self._make(newcomer, request)
+            if _is_failed_guess(refusal, newcomer):
+                self.count_wrong_guess(newcomer.address)
+            raise
+
+    def _make(self, newcomer: Newcomer, request: Join) -> Step:
+        """Make an ad-hoc room with its maker in it (R4)."""
+        if newcomer.password and newcomer.proof is None:
+            raise ProofNeeded(secrets.new_salt(self._random))
+        if self._limits.rooms.take(newcomer.address, self._clock()):
+            raise Refusal(
+                ErrorCode.RATE_LIMITED, "Too many rooms were made from your address; try again in a minute"
+            )
+        token = secrets.new_token(self._random)
+        room = Room(
+            code=request.room_id,
+            max_participants=request.max_participants or self._settings.default_participants,
+            creator_digest=secrets.digest_token(token),
+            password=newcomer.proof,
+        )
+        try:
+            return self._store.create(room, rooms.open_room(room, newcomer, token))
+        except CodeTaken:
+            return self._try(newcomer, request)  # someone was faster: enter as anyone else would (R5)
+
+    def _check_size(self, max_participants: int | None) -> None:
+        ceiling = self._settings.max_participants
+        if max_participants is not None and max_participants > ceiling:
+            raise Refusal(ErrorCode.INVALID_MESSAGE, f"Expected `int` <= {ceiling} - at `$.maxParticipants`")
+
+    def _check_guesses(self, address: str) -> None:
+        """An address with too many failed guesses gets no answer to any further one (R30)."""
+        if self._limits.guesses.wait(address, self._clock()):
+            raise Refusal(ErrorCode.RATE_LIMITED, "Too many wrong codes or passwords; try again in a minute")
+
+
+def _is_failed_guess(refusal: Refusal, newcomer: Newcomer) -> bool:
+    """A wrong code, or a password that was given and is wrong; to ask without one is no guess."""
+    if refusal.code is ErrorCode.INVALID_PASSWORD:
+        return newcomer.password is not None
+    return refusal.code is ErrorCode.ROOM_NOT_FOUND

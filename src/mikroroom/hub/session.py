@@ -1,0 +1,228 @@
+"""One connection's state: who it is and where, the order of its messages, and its own limits."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Protocol
+
+from msgspec import UNSET
+
+from mikroroom.core.ratelimit import Bucket, Tally
+from mikroroom.logs import Line
+from mikroroom.protocol import events
+from mikroroom.protocol.codec import TYPE_OF, InvalidMessage, decode_request, encode
+from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
+
+if TYPE_CHECKING:
+    from mikroroom.hub.hub import Hub
+
+log = logging.getLogger(__name__)
+
+# How much may wait behind a request that is still being decided (R7).
+DEFERRED_CHARACTERS = 1_048_576
+# Requests refused within this time are counted together (R31).
+REFUSED_PERIOD = 10_000
+# How often a client is told that it is over the message rate.
+TELL_LIMIT_EVERY = 1_000
+
+
+class Connection(Protocol):
+    """The way to one client. Neither method blocks."""
+
+    def send(self, frame: bytes) -> bool:
+        """Hand over a message; False if too much is waiting for this client already (R33)."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the connection after what was handed over before; what cannot be sent soon is dropped."""
+
+
+class Session:
+    """A client from its handshake to its end.
+
+    ``id`` and ``code`` are set while it is a participant or a waiting participant, ``audience`` while it is
+    a participant: everyone of its room who is connected here.
+    """
+
+    __slots__ = (
+        "_deciding",
+        "_deferred",
+        "_deferred_characters",
+        "_hub",
+        "_join_timer",
+        "_last_told",
+        "_refused",
+        "address",
+        "allowance",
+        "audience",
+        "code",
+        "connection",
+        "id",
+        "is_closed",
+        "last_stamp",
+    )
+
+    def __init__(self, hub: "Hub", connection: Connection, address: str) -> None:
+        settings = hub.settings
+        self._hub = hub
+        self.connection = connection
+        self.address = address
+        self.id: str | None = None
+        self.code: str | None = None
+        self.audience: dict[str, Session] | None = None
+        self.is_closed = False
+        self.last_stamp = 0
+        self.allowance = Bucket(settings.message_burst, settings.messages_per_second, hub.clock())
+        self._refused = Tally(settings.refused_messages, REFUSED_PERIOD)
+        self._last_told = 0
+        self._deciding: asyncio.Task[None] | None = None
+        self._deferred: deque[str] = deque()
+        self._deferred_characters = 0
+        self._join_timer: asyncio.TimerHandle | None = None
+
+    def expect_join(self, seconds: float, give_up: Callable[["Session"], None]) -> None:
+        """Call ``give_up`` unless the client has joined or waits to be admitted by then (R13)."""
+        self._join_timer = asyncio.get_running_loop().call_later(seconds, self._check_joined, give_up)
+
+    def joined(self) -> None:
+        """The client is in a room or a waiting room: nothing more is expected of it."""
+        if self._join_timer is not None:
+            self._join_timer.cancel()
+            self._join_timer = None
+
+    def receive(self, text: str) -> None:
+        """Take a message from the client: act upon it, or keep it until what came before is decided (R7)."""
+        if self.is_closed:
+            return
+        now = self._hub.clock()
+        if not self.allowance.take(now):
+            self._refuse_for_rate(now)
+        elif self._deciding is None:
+            self._act(text)
+        elif self._deferred_characters + len(text) > DEFERRED_CHARACTERS:
+            self.refuse(
+                Refusal(ErrorCode.RATE_LIMITED, "Too much was sent before the last request was decided")
+            )
+        else:
+            self._deferred.append(text)
+            self._deferred_characters += len(text)
+
+    def send(self, frame: bytes) -> None:
+        """Send a message to the client; one that does not read is closed instead (R33)."""
+        if not self.is_closed and not self.connection.send(frame):
+            log.warning(Line("slow-reader", room=self.code, participant=self.id, address=self.address))
+            self.close(CloseCode.SLOW_READER, "reads too slowly")
+
+    def refuse(self, refusal: Refusal, request_type: str | None = None) -> None:
+        """Tell the client that a request was refused (R27). Too many of them end the connection (R31)."""
+        log.info(
+            Line(
+                "refused",
+                code=refusal.code.value,
+                request=request_type,
+                room=self.code,
+                participant=self.id,
+                address=self.address,
+            )
+        )
+        error = events.Error(
+            "",
+            "",
+            timestamp=self._hub.wall(),
+            message=refusal.message,
+            code=refusal.code.value,
+            request_type=request_type or UNSET,
+        )
+        self.send(encode(error))
+        self._count_refused()
+
+    def close(self, code: CloseCode, reason: str) -> None:
+        """End the connection from this side. The room hears of it after what is being done now."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        self.joined()
+        log.info(
+            Line(
+                "closed",
+                code=code.value,
+                reason=reason,
+                room=self.code,
+                participant=self.id,
+                address=self.address,
+            )
+        )
+        self.connection.close(code, reason)
+        asyncio.get_running_loop().call_soon(self._part)
+
+    def end(self) -> None:
+        """The connection is gone."""
+        self.is_closed = True
+        self.joined()
+        self._deferred.clear()
+        self._part()
+
+    def _act(self, text: str) -> None:
+        name: str | None = None
+        try:
+            request = decode_request(text)
+            name = TYPE_OF[type(request)]
+            step = self._hub.act(self, request)
+        except InvalidMessage as refusal:
+            self.refuse(refusal, refusal.request_type)
+        except Refusal as refusal:
+            self.refuse(refusal, name)
+        except Exception as error:  # noqa: BLE001 - a fault in one request must not end the meeting
+            self._fail(name, error)
+        else:
+            if step is not None:
+                self._deciding = asyncio.create_task(self._decide(step, name))
+
+    def _part(self) -> None:
+        """Leave the room, if no request is being decided that may still change whether there is one."""
+        if self._deciding is None:
+            self._hub.lose(self)
+
+    async def _decide(self, step: Awaitable[None], name: str) -> None:
+        """See a request through that could not be decided at once, and then what came after it."""
+        try:
+            await step
+        except Refusal as refusal:
+            self.refuse(refusal, name)
+        except Exception as error:  # noqa: BLE001 - likewise
+            self._fail(name, error)
+        finally:
+            self._deciding = None
+        if self.is_closed:
+            self._hub.lose(self)
+        else:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        while self._deferred and self._deciding is None and not self.is_closed:
+            text = self._deferred.popleft()
+            self._deferred_characters -= len(text)
+            self._act(text)
+
+    def _fail(self, name: str | None, error: Exception) -> None:
+        """A fault of ours: the client is told, everyone else is not concerned."""
+        log.error(Line("failed", request=name, room=self.code, participant=self.id), exc_info=error)
+        self.refuse(Refusal(ErrorCode.SERVER_ERROR, "The server failed to do this"), name)
+
+    def _refuse_for_rate(self, now: int) -> None:
+        if now - self._last_told >= TELL_LIMIT_EVERY:
+            self._last_told = now
+            self.refuse(Refusal(ErrorCode.RATE_LIMITED, "Too many messages; the last ones were dropped"))
+        else:
+            self._count_refused()
+
+    def _count_refused(self) -> None:
+        if self._refused.add(self._hub.clock()):
+            self.close(CloseCode.TOO_MANY_REFUSED, "too many refused messages")
+
+    def _check_joined(self, give_up: Callable[["Session"], None]) -> None:
+        if self._deciding is not None:
+            self.expect_join(1, give_up)
+        else:
+            self._join_timer = None
+            give_up(self)

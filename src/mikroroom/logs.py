@@ -1,0 +1,132 @@
+"""What the server writes for its operator: one line per thing that happened.
+
+A ``Line`` is a log message with fields. It reads well under any logging configuration, so a host site needs
+none of ours; ``configure`` is for the command alone. What must never be logged is for the callers to know.
+"""
+
+import json
+import logging
+import re
+import sys
+from datetime import UTC, datetime
+from typing import Literal
+
+Level = Literal["debug", "info", "warning", "error"]
+
+# Longer than any name or address: only what somebody sends to fill the disk is cut.
+LONGEST = 300
+
+# Whose lines are less than ours: the server below us and its libraries.
+BELOW = ("uvicorn", "uvicorn.error", "uvicorn.asgi", "uvicorn.access", "websockets", "asyncio")
+
+_PLAIN = re.compile(r'[^\s"\'=\\]+')
+_NAMES = {"WARNING": "WARN", "CRITICAL": "FATAL"}
+
+
+class Line:
+    """An event and its fields: ``log.info(Line("joined", room="ABC123"))`` says ``joined room=ABC123``.
+
+    A field that is None is left out. A value that could be taken for anything but one value is quoted as in
+    JSON, so that nobody forges a line or a field by what they send.
+    """
+
+    __slots__ = ("event", "fields")
+
+    def __init__(self, event: str, /, **fields: object) -> None:
+        self.event = event
+        self.fields = {name: _cut(value) for name, value in fields.items() if value is not None}
+
+    def __str__(self) -> str:
+        return " ".join([self.event, *(f"{name}={_text(value)}" for name, value in self.fields.items())])
+
+    def __repr__(self) -> str:
+        return f"<Line {self}>"
+
+
+def configure(level: Level, shape: Literal["text", "json"]) -> None:
+    """Log to stderr: all that is at least ``level``, and of the server below us only what went wrong."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if shape == "json" else TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+
+    # An accepted or a lost connection is ours to tell, and nobody should read it twice.
+    for name in BELOW:
+        logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
+    server = logging.getLogger("uvicorn.error")
+    server.removeFilter(_not_a_clients_fault)
+    server.addFilter(_not_a_clients_fault)
+
+
+class TextFormatter(logging.Formatter):
+    """``2026-11-22T14:03:05.123Z INFO  joined room=ABC123``, and tracebacks indented below it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as a line, or several where it has a traceback."""
+        name = _NAMES.get(record.levelname, record.levelname)
+        lines = [
+            f"{_time(record)} {name:<5} {_printable(record.getMessage())}",
+            *map(_printable, _traceback(record)),
+        ]
+        return "\n    ".join(lines)
+
+
+class JsonFormatter(logging.Formatter):
+    """One object per line: time, level, logger, event, the fields, and a traceback if there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as a line of JSON."""
+        line = record.msg if isinstance(record.msg, Line) else Line(record.getMessage())
+        told: dict[str, object] = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": line.event,
+        }
+        told |= {name: value for name, value in line.fields.items() if name not in told}
+        traceback = _traceback(record)
+        if traceback:
+            told["traceback"] = "\n".join(traceback)
+        return json.dumps(told)
+
+
+def _not_a_clients_fault(record: logging.LogRecord) -> bool:
+    """Leave out what the server below us reports, with a traceback, for each client that sends bad UTF-8."""
+    return not str(record.msg).startswith("Invalid UTF-8 sequence received")
+
+
+def _cut(value: object) -> object:
+    if isinstance(value, bool | int | float):
+        return value
+    text = str(value)
+    return text if len(text) <= LONGEST else text[:LONGEST] + "…"
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = str(value)
+    if _PLAIN.fullmatch(text) and text.isprintable():
+        return text
+    # Letters of any alphabet stay readable; what cannot be seen, or turns the writing round, is spelt out.
+    return json.dumps(text, ensure_ascii=not text.isprintable())
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _time(record: logging.LogRecord) -> str:
+    return (
+        datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )
+
+
+def _traceback(record: logging.LogRecord) -> list[str]:
+    parts = []
+    if record.exc_info:
+        parts.append(logging.Formatter().formatException(record.exc_info))
+    if record.stack_info:
+        parts.append(record.stack_info)
+    return "\n".join(parts).splitlines()

@@ -1,0 +1,200 @@
+"""What the server sends: one tagged struct per message type, and their union ``Event``.
+
+Whoever builds an event leaves ``timestamp`` alone: the hub stamps it as it goes out. Fields that the
+reference does not know are additive, and left out of the JSON where they say nothing (``UNSET``).
+"""
+
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from mikroroom.protocol.requests import Action
+
+
+class Stamped(Struct, tag_field="type", rename="camel", kw_only=True, gc=False):
+    """``timestamp`` is in milliseconds since the epoch: the server's, or for a relay the sender's."""
+
+    timestamp: int | float = 0
+
+
+class Message(Stamped):
+    """The base of every event. ``participant_id``: who did it or whom it is about; empty for the server."""
+
+    room_id: str
+    participant_id: str
+
+
+class ParticipantState(Message):
+    """What everyone may know of a participant; always told whole (R12)."""
+
+    is_moderator: bool = False
+    is_host: bool = False
+    is_muted: bool = False
+    is_video_off: bool = False
+    is_hand_raised: bool = False
+    is_connected: bool = True
+
+
+class ParticipantJoined(ParticipantState, tag="participant-joined"):
+    """Someone is in the room. The first one that a client hears is its own (R9).
+
+    ``creator_token`` stands only in the own one of whoever made an ad-hoc room (R12).
+    """
+
+    name: str = ""
+    creator_token: str | UnsetType = UNSET
+
+
+class ParticipantUpdated(ParticipantState, tag="participant-updated"):
+    """A participant's state, whole, after it changed (R16)."""
+
+
+class ParticipantLeft(Message, tag="participant-left"):
+    """Someone is gone: from the room, or (told to moderators) from the waiting room (R22)."""
+
+
+class WaitingRoom(Message, tag="waiting-room"):
+    """Someone waits to be admitted: oneself, or (told to moderators) another (R20)."""
+
+    name: str = ""
+
+
+class ModeratorAction(Message, tag="moderator-action"):
+    """A moderator acted on this client (R24), or the server made it one (R25: empty ``participant_id``)."""
+
+    target_id: str = ""
+    action: Action = "mute"
+
+
+class RoomLocked(Message, tag="room-locked"):
+    """Newcomers wait from now on (R20)."""
+
+    locked_by: str = ""
+
+
+class RoomUnlocked(Message, tag="room-unlocked"):
+    """Newcomers enter again (R23)."""
+
+    unlocked_by: str = ""
+
+
+class RejectUser(Message, tag="reject-user"):
+    """This client may not enter; its connection is closed next (R22, R26)."""
+
+    target_id: str = ""
+    reason: str = ""
+
+
+class RaiseHand(Message, tag="raise-hand"):
+    """Someone asks for attention (R16)."""
+
+
+class LowerHand(Message, tag="lower-hand"):
+    """Someone took the raised hand down (R16)."""
+
+
+class RecordingStarted(Message, tag="recording-started"):
+    """A participant's client is recording (R18)."""
+
+    started_by: str = ""
+
+
+class RecordingStopped(Message, tag="recording-stopped"):
+    """A participant's client records no longer (R18)."""
+
+    stopped_by: str = ""
+
+
+class Chat(Message, tag="chat"):
+    """A text from a participant to the room (R15). ``message_id`` is ``<timestamp>-<participant_id>``."""
+
+    text: str = ""
+    message_id: str = ""
+    reply_to: str | UnsetType = UNSET
+
+
+class Relay(Message):
+    """The base of what comes from one other participant (R14).
+
+    After the first two, the fields of a relay stand in the order of its request's: so a request becomes
+    its event without naming them one by one.
+    """
+
+    target_id: str = ""
+
+
+class Offer(Relay, tag="offer"):
+    """A WebRTC offer."""
+
+    sdp: Raw = Raw(b'""')
+
+
+class Answer(Relay, tag="answer"):
+    """A WebRTC answer."""
+
+    sdp: Raw = Raw(b'""')
+
+
+class IceCandidate(Relay, tag="ice-candidate"):
+    """An ICE candidate; null is the end of candidates."""
+
+    candidate: Raw = Raw(b"null")
+
+
+class FileOffer(Relay, tag="file-offer"):
+    """A participant offers a file."""
+
+    file_name: str = ""
+    file_size: int = 0
+    file_type: str = ""
+
+
+class FileAnswer(Relay, tag="file-answer"):
+    """A participant accepts or declines a file."""
+
+    accepted: bool = False
+
+
+class FileChunk(Relay, tag="file-chunk"):
+    """A piece of a file."""
+
+    chunk: Raw = Raw(b'""')
+    index: int = 0
+    total: int = 0
+
+
+class QualityChange(Relay, tag="quality-change"):
+    """A participant asks for another video quality."""
+
+    quality: str = ""
+
+
+class Error(Message, tag="error"):
+    """A request was refused, and nothing has changed (R27)."""
+
+    message: str = ""
+    code: str = ""
+    request_type: str | UnsetType = UNSET
+
+
+Event = (
+    ParticipantJoined
+    | ParticipantUpdated
+    | ParticipantLeft
+    | WaitingRoom
+    | ModeratorAction
+    | RoomLocked
+    | RoomUnlocked
+    | RejectUser
+    | RaiseHand
+    | LowerHand
+    | RecordingStarted
+    | RecordingStopped
+    | Chat
+    | Offer
+    | Answer
+    | IceCandidate
+    | FileOffer
+    | FileAnswer
+    | FileChunk
+    | QualityChange
+    | Error
+)

@@ -1,0 +1,233 @@
+"""What a client may send: one tagged struct per message type, and their union ``Request``.
+
+``roomId`` (outside ``join``) and ``participantId`` are not even read: the server knows who speaks and
+where (R10). Unknown fields are dropped here, so they can never be passed on.
+"""
+
+import re
+import unicodedata
+from typing import Annotated, Literal
+
+from msgspec import Meta, Raw, Struct
+
+NAME_LENGTH = 64
+TEXT_LENGTH = 4_000
+
+# Control characters, line and paragraph separators, and what turns the direction of the text around it (R8).
+_REFUSED_IN_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+_INVISIBLE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
+
+Id = Annotated[str, Meta(max_length=64)]
+RoomCode = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9]{6}\Z", description="six letters or digits (R1)")]
+Password = Annotated[str, Meta(max_length=256)]
+# Client clocks may be fractional (R10). Within these bounds every client reads back what was sent.
+Timestamp = Annotated[int, Meta(ge=-(2**53), le=2**53)] | Annotated[float, Meta(ge=-(2.0**53), le=2.0**53)]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+
+
+class Message(Struct, tag_field="type", rename="camel", kw_only=True, gc=False):
+    """The base of every request."""
+
+    timestamp: Timestamp | None = None
+
+
+class Join(Message, tag="join"):
+    """Enter a room, or with ``isHost`` make it if it does not exist (R4 to R12)."""
+
+    room_id: RoomCode
+    name: str
+    password: Password | None = None
+    is_host: bool | None = None
+    creator_token: Annotated[str, Meta(max_length=256)] | None = None
+    max_participants: Annotated[int, Meta(ge=1, le=1_000)] | None = None
+
+    def __post_init__(self) -> None:
+        """Bring the code to upper case (R1) and hold the name to R8.
+
+        Raises:
+            ValueError: the name is empty, too long, or has characters that names may not have.
+        """
+        self.room_id = self.room_id.upper()
+        self.name = self.name.strip()
+        if not 1 <= len(self.name) <= NAME_LENGTH:
+            raise ValueError(f"`name` must be 1 to {NAME_LENGTH} characters after trimming")
+        if _REFUSED_IN_NAMES.search(self.name):
+            raise ValueError("`name` must not contain control or text-direction characters")
+        if all(unicodedata.category(character) in _INVISIBLE for character in self.name):
+            raise ValueError("`name` must have at least one visible character")
+
+
+class Leave(Message, tag="leave"):
+    """Leave the room, or the waiting room; the connection stays open (R17)."""
+
+
+class Relay(Message):
+    """The base of what goes to one other participant, unread (R14).
+
+    Payloads that can be long are kept as the bytes that came, so that they go out byte-exact.
+    """
+
+    target_id: Id
+
+
+class Offer(Relay, tag="offer"):
+    """A WebRTC offer (RFC 8829)."""
+
+    sdp: Raw
+
+    def __post_init__(self) -> None:
+        """Raises ValueError: ``sdp`` is not a string."""
+        _require_string(self.sdp, "sdp")
+
+
+class Answer(Relay, tag="answer"):
+    """A WebRTC answer (RFC 8829)."""
+
+    sdp: Raw
+
+    def __post_init__(self) -> None:
+        """Raises ValueError: ``sdp`` is not a string."""
+        _require_string(self.sdp, "sdp")
+
+
+class IceCandidate(Relay, tag="ice-candidate"):
+    """An ICE candidate (RFC 8838): any object, or null for the end of candidates."""
+
+    candidate: Raw
+
+    def __post_init__(self) -> None:
+        """Raises ValueError: ``candidate`` is neither an object nor null."""
+        if bytes(self.candidate)[:1] not in (b"{", b"n"):
+            raise ValueError("Expected an object or null - at `$.candidate`")
+
+
+class FileOffer(Relay, tag="file-offer"):
+    """A file is offered to one participant."""
+
+    file_name: Annotated[str, Meta(max_length=1_024)]
+    file_size: Count
+    file_type: Annotated[str, Meta(max_length=256)]
+
+
+class FileAnswer(Relay, tag="file-answer"):
+    """An offered file is accepted or declined."""
+
+    accepted: bool
+
+
+class FileChunk(Relay, tag="file-chunk"):
+    """A piece of a file, for clients without a data channel."""
+
+    chunk: Raw
+    index: Count
+    total: Count
+
+    def __post_init__(self) -> None:
+        """Raises ValueError: ``chunk`` is not a string."""
+        _require_string(self.chunk, "chunk")
+
+
+class QualityChange(Relay, tag="quality-change"):
+    """Asks one participant to send another video quality."""
+
+    quality: Annotated[str, Meta(max_length=32)]
+
+
+class Chat(Message, tag="chat"):
+    """A text for everyone in the room (R15)."""
+
+    text: Annotated[str, Meta(min_length=1, max_length=TEXT_LENGTH)]
+    reply_to: Annotated[str, Meta(max_length=128)] | None = None
+
+
+class UpdateState(Message, tag="participant-updated"):
+    """Changes one's own state; absent fields stay as they were (R16)."""
+
+    is_muted: bool | None = None
+    is_video_off: bool | None = None
+    is_hand_raised: bool | None = None
+
+
+class RaiseHand(Message, tag="raise-hand"):
+    """Asks for attention (R16)."""
+
+
+class LowerHand(Message, tag="lower-hand"):
+    """Takes the raised hand down (R16)."""
+
+
+class StartRecording(Message, tag="recording-started"):
+    """A moderator's client records from now on (R18)."""
+
+
+class StopRecording(Message, tag="recording-stopped"):
+    """A moderator's client records no longer (R18)."""
+
+
+Action = Literal["mute", "unmute", "kick", "make-moderator"]
+
+
+class ModeratorAction(Message, tag="moderator-action"):
+    """A moderator acts on one participant (R24)."""
+
+    target_id: Id
+    action: Action
+
+
+class LockRoom(Message, tag="room-locked"):
+    """From now on newcomers wait (R20)."""
+
+
+class UnlockRoom(Message, tag="room-unlocked"):
+    """Everyone waiting enters while there is room (R23)."""
+
+
+class AdmitUser(Message, tag="admit-user"):
+    """A waiting participant may enter (R21)."""
+
+    target_id: Id
+
+
+class RejectUser(Message, tag="reject-user"):
+    """A waiting participant may not enter (R22)."""
+
+    target_id: Id
+    reason: Annotated[str, Meta(max_length=500)] | None = None
+
+
+Request = (
+    Join
+    | Leave
+    | Offer
+    | Answer
+    | IceCandidate
+    | FileOffer
+    | FileAnswer
+    | FileChunk
+    | QualityChange
+    | Chat
+    | UpdateState
+    | RaiseHand
+    | LowerHand
+    | StartRecording
+    | StopRecording
+    | ModeratorAction
+    | LockRoom
+    | UnlockRoom
+    | AdmitUser
+    | RejectUser
+)
+
+
+class CreateRoom(Struct, rename="camel", kw_only=True):
+    """The body of ``POST /api/rooms`` (R3): every field may be left out."""
+
+    room_id: RoomCode | None = None
+    password: Password | None = None
+    max_participants: Annotated[int, Meta(ge=1, le=1_000)] | None = None
+
+
+def _require_string(raw: Raw, field: str) -> None:
+    if bytes(raw)[:1] != b'"':
+        raise ValueError(f"Expected `str` - at `$.{field}`")

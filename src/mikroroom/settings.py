@@ -1,0 +1,418 @@
+"""Every setting of the server, once: its name, default, bounds and meaning.
+
+``Settings`` is the only list: environment variables, the command's flags, the keys of a TOML file, the help
+and the README's table are all derived from its fields. What the settings are for is not known here.
+"""
+
+import difflib
+import ipaddress
+import os
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, get_args
+
+import msgspec
+from msgspec import Meta
+
+PREFIX = "MIKROROOM_"
+MASK = "********"
+
+# The flag and variable that names the TOML file. It says where settings are, so it cannot be one of them.
+CONFIG = "config"
+
+Origin = Annotated[str, Meta(pattern=r"^(\*|null|[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s]+)$")]
+StunUrl = Annotated[str, Meta(pattern=r"^stuns?:[^/?#\s]+$")]
+TurnUrl = Annotated[str, Meta(pattern=r"^turns?:[^/?#\s]+(\?transport=(udp|tcp))?$")]
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["text", "json"]
+
+
+def _about(description: str, *, allowed: str = "", kind: str = "", **bounds: Any) -> Meta:
+    """What a field says of itself; ``kind`` may be "path", or "secret" for what is never shown."""
+    return Meta(description=description, extra={"allowed": allowed, "kind": kind}, **bounds)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How one server behaves. Raises ``SettingsError`` if values are out of bounds or at odds."""
+
+    host: Annotated[
+        str,
+        _about(
+            "Address to listen on; `::` is every address, IPv4 included",
+            allowed="an address or host name",
+            min_length=1,
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[int, _about("Port to listen on; 0 takes any free one", ge=0, le=65535)] = 3000
+    root_path: Annotated[
+        str,
+        _about(
+            "Path prefix under which a reverse proxy shows the service",
+            allowed="nothing, or a path such as /meet with no slash at its end",
+            pattern=r"^(/[^/?#\s]+)*$",
+        ),
+    ] = ""
+    data_dir: Annotated[
+        str,
+        _about(
+            "Directory that keeps pre-created rooms over a restart; empty keeps them in memory only",
+            allowed="a directory",
+            kind="path",
+        ),
+    ] = ""
+    allowed_origins: Annotated[
+        tuple[Origin, ...],
+        _about(
+            "Web origins whose pages may connect; `*` is any",
+            allowed="* or origins such as https://meet.example.org, no path",
+        ),
+    ] = ("*",)
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        _about(
+            "Reverse proxies whose `X-Forwarded-For` is believed",
+            allowed="addresses, or networks such as 10.0.0.0/8 with no host bits set",
+        ),
+    ] = ("127.0.0.1", "::1")
+    tls_certificate: Annotated[
+        str,
+        _about(
+            "Certificate chain (PEM), to serve TLS without a proxy", allowed="a readable file", kind="path"
+        ),
+    ] = ""
+    tls_key: Annotated[
+        str, _about("Private key (PEM) of the certificate", allowed="a readable file", kind="path")
+    ] = ""
+
+    max_rooms: Annotated[int, _about("Rooms at one time", ge=1, le=1_000_000)] = 10_000
+    max_latent_rooms: Annotated[
+        int, _about("Pre-created rooms standing empty at one time", ge=0, le=1_000_000)
+    ] = 10
+    latent_room_age: Annotated[
+        float,
+        _about("Seconds after which a pre-created room that stands empty is removed", gt=0, le=31_536_000),
+    ] = 86_400.0
+    max_participants: Annotated[int, _about("Ceiling of a room's `maxParticipants`", ge=1, le=1000)] = 100
+    default_participants: Annotated[
+        int, _about("A room's `maxParticipants` where none is asked for", ge=1, le=1000)
+    ] = 8
+    max_waiting: Annotated[int, _about("People in one waiting room", ge=0, le=10_000)] = 50
+    resume_window: Annotated[
+        float,
+        _about(
+            "Seconds for which a lost participant, or a room that lost its last one, is kept", ge=0, le=3600
+        ),
+    ] = 30.0
+    kick_wait: Annotated[
+        float, _about("Seconds for which a kicked address must ask to be let in again", ge=0, le=86_400)
+    ] = 600.0
+    join_timeout: Annotated[
+        float, _about("Seconds within which a connection must join a room", gt=0, le=3600)
+    ] = 30.0
+
+    connections_per_minute: Annotated[
+        int, _about("WebSocket connections per address and minute; 0 is no limit", ge=0, le=1_000_000)
+    ] = 10
+    rooms_per_minute: Annotated[
+        int, _about("Attempts to make a room per address and minute; 0 is no limit", ge=0, le=1_000_000)
+    ] = 10
+    guesses_per_minute: Annotated[
+        int,
+        _about("Wrong passwords, codes and tokens per address and minute; 0 is no limit", ge=0, le=1_000_000),
+    ] = 10
+    messages_per_second: Annotated[
+        float, _about("Messages per connection and second, sustained; 0 is no limit", ge=0, le=1_000_000)
+    ] = 100.0
+    message_burst: Annotated[int, _about("Messages per connection at once", ge=1, le=1_000_000)] = 300
+    refused_messages: Annotated[
+        int, _about("Refused messages within 10 s that close a connection; 0 is no limit", ge=0, le=1_000_000)
+    ] = 1000
+    max_message_bytes: Annotated[int, _about("Size of one WebSocket message", ge=1024, le=16_777_216)] = (
+        262_144
+    )
+    max_body_bytes: Annotated[int, _about("Size of one HTTP request body", ge=256, le=16_777_216)] = 16_384
+    max_outbox_bytes: Annotated[
+        int, _about("Bytes that may wait for a slow reader before it is closed", ge=1024, le=1_073_741_824)
+    ] = 1_048_576
+
+    ping_interval: Annotated[float, _about("Seconds between pings of a WebSocket", gt=0, le=3600)] = 20.0
+    ping_timeout: Annotated[float, _about("Seconds to wait for the answer to a ping", gt=0, le=3600)] = 20.0
+    shutdown_timeout: Annotated[
+        int, _about("Seconds that connections have to end when the server stops", ge=0, le=3600)
+    ] = 5
+
+    stun_servers: Annotated[
+        tuple[StunUrl, ...],
+        _about("STUN servers given to clients", allowed="URLs such as stun:stun.example.org:3478"),
+    ] = ("stun:stun.cloudflare.com:3478",)
+    turn_servers: Annotated[
+        tuple[TurnUrl, ...],
+        _about(
+            "TURN servers given to clients", allowed="URLs such as turn:turn.example.org:3478?transport=udp"
+        ),
+    ] = ()
+    turn_username: Annotated[str, _about("User name for the TURN servers", allowed="text")] = ""
+    turn_credential: Annotated[
+        str, _about("Password for the TURN servers", allowed="text", kind="secret")
+    ] = ""
+    turn_secret: Annotated[
+        str,
+        _about(
+            "Secret shared with the TURN servers (coturn: `static-auth-secret`), for short-lived credentials",
+            allowed="text",
+            kind="secret",
+        ),
+    ] = ""
+    turn_credential_ttl: Annotated[
+        int, _about("Seconds for which such a credential is valid", ge=60, le=31_536_000)
+    ] = 86_400
+
+    log_level: Annotated[LogLevel, _about("Least severe lines to log")] = "info"
+    log_format: Annotated[
+        LogFormat, _about("`text` for people, `json` for machines: one object per line")
+    ] = "text"
+
+    def __post_init__(self) -> None:
+        problems = list(_out_of_bounds(self)) or list(_at_odds(self))
+        if problems:
+            lines = [_refusal(_DEFAULTS, p.field, getattr(self, p.field), p.must) for p in problems]
+            raise SettingsError(lines, problems)
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={shown(name, getattr(self, name))}" for name in OPTIONS)
+        return f"Settings({fields})"
+
+
+class Option(NamedTuple):
+    """What there is to tell about one field of ``Settings``, and each way to write it."""
+
+    field: str
+    flag: str
+    environment: str
+    allowed: str
+    default: Any
+    description: str
+    kind: str
+    type: Any
+
+
+class Problem(NamedTuple):
+    """Something wrong with the value of ``field``, in the light of the fields ``beside`` it."""
+
+    field: str
+    must: str
+    beside: tuple[str, ...] = ()
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be used: one line per problem, naming the setting as its author wrote it."""
+
+    def __init__(self, lines: Sequence[str], problems: Sequence[Problem] = ()) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = tuple(lines)
+        self.problems = tuple(problems)
+
+
+class _Layer(NamedTuple):
+    """One place where settings are written: its name, and what a setting and its value look like there."""
+
+    source: str
+    name: Callable[[Option], str]
+    line: Callable[[str, str], str]
+    entries: Mapping[str, Any]
+
+
+def load(
+    flags: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    defaults: Mapping[str, Any] | None = None,
+) -> tuple[Settings, dict[str, str]]:
+    """Gather the settings: defaults, the TOML file, the environment, flags; the later the stronger.
+
+    ``flags`` go by field name, and ``config`` among them names the file; ``environ`` is the process's own if
+    None; ``defaults`` are the command's, where they differ from ours. The second result tells where each
+    value came from. Raises ``SettingsError`` with all problems at once.
+    """
+    lines: list[str] = []
+    values: dict[str, Any] = {}
+    refused: set[str] = set()
+    owners = dict.fromkeys(OPTIONS, _DEFAULTS)
+    for layer in _layers(flags or {}, os.environ if environ is None else environ, defaults or {}, lines):
+        options = {layer.name(option): option for option in OPTIONS.values()}
+        for name, raw in layer.entries.items():
+            if name not in options:
+                lines.append(_unknown(layer, name, raw))
+                continue
+            option = options[name]
+            owners[option.field] = layer
+            try:
+                values[option.field] = _value(option, raw)
+            except msgspec.ValidationError:
+                refused.add(option.field)
+                lines.append(_refusal(layer, option.field, raw, option.allowed))
+    settings, problems = _checked(values)
+    for problem in problems:
+        # A value refused above stands here at its default, and to be at odds with that is nobody's mistake.
+        if refused.isdisjoint({problem.field, *problem.beside}):
+            value = values.get(problem.field, OPTIONS[problem.field].default)
+            lines.append(_refusal(owners[problem.field], problem.field, value, problem.must))
+    if lines:
+        raise SettingsError(lines, problems)
+    return settings, {field: layer.source for field, layer in owners.items()}
+
+
+def shown(field: str, value: object) -> str:
+    """``value`` as it may be shown: masked if the setting is secret, and on one line whatever it is."""
+    if value and field in OPTIONS and OPTIONS[field].kind == "secret":
+        return MASK
+    if isinstance(value, tuple | list):
+        value = ",".join(map(str, value))
+    text = f"{value:.15g}" if isinstance(value, float) else str(value)
+    return text if text.isprintable() and text == text.strip() and len(text) <= 200 else repr(text[:200])
+
+
+def settings_table() -> str:
+    """The settings as a Markdown table, for the README."""
+    rows = ["| Setting | Default | Allowed | Meaning |", "|---|---|---|---|"]
+    for field, option in OPTIONS.items():
+        default = f"`{shown(field, option.default)}`" if option.default != type(option.default)() else ""
+        rows.append(f"| `{field}` | {default} | {option.allowed} | {option.description} |")
+    return "\n".join(rows) + "\n"
+
+
+def _layers(
+    flags: Mapping[str, str], environ: Mapping[str, str], defaults: Mapping[str, Any], lines: list[str]
+) -> Iterator[_Layer]:
+    """The places where settings are written, weakest first. What is wrong with a place goes to ``lines``."""
+    yield _DEFAULTS._replace(source="serve default", entries=defaults)
+    path = flags.get(CONFIG) or environ.get(PREFIX + CONFIG.upper())
+    if path:
+        entries = _file(path, lines)
+        yield _Layer(f"file {path}", _key, lambda name, value: f"{path}: {name} = {value}", entries)
+    entries = {k: v for k, v in environ.items() if k.startswith(PREFIX) and k != PREFIX + CONFIG.upper()}
+    yield _Layer("environment", lambda option: option.environment, "{}={}".format, entries)
+    entries = {_flag(field): value for field, value in flags.items() if field != CONFIG}
+    yield _Layer("flag", lambda option: option.flag, "{} {}".format, entries)
+
+
+def _key(option: Option) -> str:
+    return option.field
+
+
+def _file(path: str, lines: list[str]) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(path).expanduser().read_text("utf-8"))
+    except OSError as error:
+        lines.append(f"{path}: cannot be read: {error.strerror}")
+    except ValueError as error:
+        lines.append(f"{path}: is not TOML: {error}")
+    return {}
+
+
+def _refusal(layer: _Layer, field: str, value: object, must: str) -> str:
+    return f"{layer.line(layer.name(OPTIONS[field]), shown(field, value) or repr(''))}: must be {must}"
+
+
+def _unknown(layer: _Layer, name: str, value: object) -> str:
+    if isinstance(value, dict):
+        return f"{layer.line(f'[{name}]', '…')}: unknown setting; the file is flat, without tables"
+    bare = name.removeprefix(PREFIX).strip("-").replace("-", "_").lower()
+    near = next(iter(difflib.get_close_matches(bare, OPTIONS, n=1)), "")
+    # A misspelt secret is a secret still.
+    secret = any(word in bare for word in ("secret", "credential", "password", "token"))
+    hint = f"did you mean {layer.name(OPTIONS[near])}?" if near else "`mikroroom config` lists them all"
+    return f"{layer.line(name, MASK if secret else shown(near, value))}: unknown setting; {hint}"
+
+
+def _value(option: Option, raw: object) -> Any:
+    """``raw``, out of a file or as text, as the type of the field. Raises ``msgspec.ValidationError``."""
+    if isinstance(raw, str) and isinstance(option.default, tuple):
+        raw = [part.strip() for part in raw.split(",") if part.strip()]
+    if isinstance(raw, str) and option.kind == "path":
+        raw = os.path.expanduser(raw)
+    return msgspec.convert(raw, option.type, strict=not isinstance(raw, str))
+
+
+def _checked(values: Mapping[str, Any]) -> tuple[Settings, Sequence[Problem]]:
+    try:
+        settings = Settings(**values)
+    except SettingsError as error:
+        return Settings(), error.problems
+    return settings, list(_unreadable(settings))
+
+
+def _out_of_bounds(settings: Settings) -> Iterator[Problem]:
+    for field, option in OPTIONS.items():
+        try:
+            msgspec.convert(getattr(settings, field), option.type)
+        except msgspec.ValidationError:
+            yield Problem(field, option.allowed)
+
+
+def _at_odds(settings: Settings) -> Iterator[Problem]:
+    """What no field can know of itself."""
+    if not all(map(_is_network, settings.trusted_proxies)):
+        yield Problem("trusted_proxies", OPTIONS["trusted_proxies"].allowed)
+    if settings.default_participants > settings.max_participants:
+        must = f"at most max_participants, {settings.max_participants}"
+        yield Problem("default_participants", must, ("max_participants",))
+    if settings.max_outbox_bytes < settings.max_message_bytes:
+        # Else one big message would close whoever it is for.
+        must = f"at least max_message_bytes, {settings.max_message_bytes}"
+        yield Problem("max_outbox_bytes", must, ("max_message_bytes",))
+    if settings.tls_certificate and not settings.tls_key:
+        yield Problem("tls_certificate", "given together with tls_key", ("tls_key",))
+    if settings.tls_key and not settings.tls_certificate:
+        yield Problem("tls_key", "given together with tls_certificate", ("tls_certificate",))
+    if settings.turn_servers and not (
+        settings.turn_secret or (settings.turn_username and settings.turn_credential)
+    ):
+        must = "given together with turn_secret, or with turn_username and turn_credential"
+        yield Problem("turn_servers", must, ("turn_secret", "turn_username", "turn_credential"))
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _unreadable(settings: Settings) -> Iterator[Problem]:
+    for field in ("tls_certificate", "tls_key"):
+        path = getattr(settings, field)
+        if path and not (Path(path).is_file() and os.access(path, os.R_OK)):
+            yield Problem(field, OPTIONS[field].allowed)
+
+
+def _flag(field: str) -> str:
+    return "--" + field.replace("_", "-")
+
+
+def _option(info: msgspec.structs.FieldInfo) -> Option:
+    plain, meta = get_args(info.type)[:2]
+    return Option(
+        field=info.name,
+        flag=_flag(info.name),
+        environment=PREFIX + info.name.upper(),
+        allowed=_allowed(plain, meta),
+        default=info.default,
+        description=meta.description,
+        kind=meta.extra["kind"],
+        type=info.type,
+    )
+
+
+def _allowed(plain: Any, meta: Meta) -> str:
+    if plain not in (int, float):
+        return str((meta.extra or {})["allowed"]) or " or ".join(get_args(plain))
+    low = f"from {meta.ge} to" if meta.gt is None else f"above {meta.gt}, up to"
+    return f"a {'whole ' if plain is int else ''}number {low} {meta.le}"
+
+
+OPTIONS: Mapping[str, Option] = {info.name: _option(info) for info in msgspec.structs.fields(Settings)}
+
+_DEFAULTS = _Layer("default", _key, "{} = {}".format, {})

@@ -1,0 +1,1 @@
+"""Where rooms live: the port that the hub sees, and the stores behind it."""

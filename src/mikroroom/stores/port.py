@@ -1,0 +1,56 @@
+"""What the hub may rely on, whichever store is behind it."""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from mikroroom.core.effects import Effects
+from mikroroom.core.room import Room
+
+# Nothing to wait for, or something to await where the answer is not there yet: a store that is far away,
+# a disk. Either way a refusal is raised, not returned.
+Step = Awaitable[None] | None
+
+# What is done to a room, at a time in milliseconds. It may be called again on a newer room, so it must not
+# do anything else.
+Verb = Callable[[Room, int], Effects]
+
+Deliver = Callable[[Effects], None]
+
+
+class CodeTaken(Exception):
+    """A room with this code exists already."""
+
+
+class Store(Protocol):
+    """Rooms, and the one way to change them.
+
+    A verb takes effect whole or not at all; verbs on one room take effect one after the other, and their
+    effects are delivered in that order, once each. Effects are delivered before the step is done.
+    """
+
+    def start(self, deliver: Deliver) -> None:
+        """Get ready, and hand effects to ``deliver`` from now on."""
+
+    async def stop(self) -> None:
+        """Write what is still to be written, and let go. May be started again."""
+
+    def create(self, room: Room, effects: Effects) -> Step:
+        """Take in a room that is new, with what follows from its making.
+
+        Raises:
+            CodeTaken: there is one with this code.
+            Refusal: ROOM_LIMIT, there are too many rooms.
+        """
+
+    def transact(self, code: str, verb: Verb) -> Step:
+        """Apply a verb to a room.
+
+        Raises:
+            Refusal: ROOM_NOT_FOUND, or what the verb refuses.
+        """
+
+    def tidy(self) -> None:
+        """Remove the rooms whose time has come. To be called about once a second."""
+
+    def active_rooms(self) -> int:
+        """How many rooms have somebody in them."""

@@ -1,0 +1,74 @@
+"""The headers that every answer carries (R29), as plain ASGI: errors and refused handshakes included."""
+
+import logging
+from collections.abc import Sequence
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mikroroom.logs import Line
+from mikroroom.transport.answers import error
+
+log = logging.getLogger(__name__)
+
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "X-XSS-Protection": "1; mode=block",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+}
+CORS_HEADERS = {
+    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Allow-Headers": "Content-Type",
+}
+_STARTS = ("http.response.start", "websocket.http.response.start")
+
+
+class AnswerHeaders:
+    """Adds the security and CORS headers, answers OPTIONS anywhere, and turns what fails into a JSON error.
+
+    ``root_path`` is a prefix under which a proxy shows the service; requests may come with or without it.
+    """
+
+    def __init__(self, app: ASGIApp, allowed_origins: Sequence[str], root_path: str) -> None:
+        self._app = app
+        self._allowed_origins = allowed_origins
+        self._root_path = root_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request or WebSocket handshake."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if self._root_path and not scope.get("root_path"):
+            scope["root_path"] = self._root_path
+        cors = self._cors(Headers(scope=scope).get("origin"))
+        started = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal started
+            if message["type"] in _STARTS:
+                started = True
+                headers = MutableHeaders(scope=message)
+                headers.update({**SECURITY_HEADERS, **cors})
+            await send(message)
+
+        if scope["type"] == "http" and scope["method"] == "OPTIONS":
+            await Response(status_code=204)(scope, receive, send_with_headers)
+            return
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception:
+            if started or scope["type"] != "http":
+                raise
+            log.exception(Line("failed", request=f"{scope['method']} {scope['path']}"))
+            await error(500, "Internal server error")(scope, receive, send_with_headers)
+
+    def _cors(self, origin: str | None) -> dict[str, str]:
+        if "*" in self._allowed_origins:
+            return {"Access-Control-Allow-Origin": "*", **CORS_HEADERS}
+        headers = {"Vary": "Origin", **CORS_HEADERS}
+        if origin in self._allowed_origins and origin is not None:
+            headers["Access-Control-Allow-Origin"] = origin
+        return headers

@@ -1,0 +1,120 @@
+"""The REST routes: health, ICE configuration, room creation."""
+
+import time
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mikroroom import __version__
+from mikroroom.core.ice import TurnLogin, ice_servers, short_lived_login
+from mikroroom.hub.hub import Hub
+from mikroroom.protocol.codec import InvalidMessage, decode_room
+from mikroroom.protocol.codes import ErrorCode, Refusal
+from mikroroom.settings import Settings
+from mikroroom.stores.port import CodeTaken
+from mikroroom.transport.answers import answer, error, too_many
+from mikroroom.transport.clients import client_of
+
+INVALID_BODY = "Invalid request body"
+NO_ROOM_MADE = "Cannot create room. Limit reached or room ID already exists."
+# The name part of short-lived TURN user names.
+TURN_USER = "mikroroom"
+
+
+async def index(request: Request) -> Response:
+    """``GET /``: what this is, and where to go on."""
+    root = request.scope.get("root_path", "")
+    endpoints = {
+        "health": f"{root}/health",
+        "config": f"{root}/config",
+        "rooms": f"{root}/api/rooms",
+        "websocket": f"{root}/ws",
+    }
+    return answer({"name": "MikroRoom", "version": __version__, "endpoints": endpoints})
+
+
+async def health(request: Request) -> Response:
+    """``GET /health``: that it works, and how much goes on."""
+    hub: Hub = request.app.state.hub
+    hub.start()
+    return answer(
+        {
+            "status": "ok",
+            "totalRooms": hub.active_rooms(),
+            "totalParticipants": hub.participants,
+            "peakParticipants": hub.peak_participants,
+            "uptime": hub.clock() - hub.started_at,
+            "version": __version__,
+        },
+        Cache_Control="no-store",
+    )
+
+
+async def config(request: Request) -> Response:
+    """``GET /config``: the ICE servers, with credentials of the moment where TURN has a shared secret."""
+    settings: Settings = request.app.state.settings
+    servers = ice_servers(settings.stun_servers, settings.turn_servers, _turn_login(settings))
+    return answer({"iceServers": servers}, Cache_Control="no-store")
+
+
+async def create_room(request: Request) -> Response:
+    """``POST /api/rooms``: a pre-created room and its creator token (R2, R3)."""
+    hub: Hub = request.app.state.hub
+    hub.start()
+    settings: Settings = request.app.state.settings
+    wait = hub.limits.rooms.take(client_of(request, request.app.state.trusted), hub.clock())
+    if wait:
+        return too_many(wait)
+    body = await _read(request, settings.max_body_bytes)
+    if body is None:
+        return error(413, f"Request body too large; at most {settings.max_body_bytes} bytes")
+    try:
+        created = await hub.lobby.create_room(decode_room(body))
+    except CodeTaken:
+        return error(429, NO_ROOM_MADE)
+    except InvalidMessage:
+        return error(400, INVALID_BODY)
+    except Refusal as refusal:
+        return _refused(refusal)
+    return answer(created, 201, Cache_Control="no-store")
+
+
+async def upgrade_required(request: Request) -> Response:
+    """``GET /ws`` by something that does not speak WebSocket (RFC 9110, 15.5.22)."""
+    return error(426, "This is a WebSocket endpoint", Upgrade="websocket")
+
+
+async def http_error(request: Request, exception: HTTPException) -> Response:
+    """404, 405 and their like as JSON (R29)."""
+    return error(exception.status_code, exception.detail, **dict(exception.headers or {}))
+
+
+def _turn_login(settings: Settings) -> TurnLogin | None:
+    if settings.turn_secret:
+        return short_lived_login(
+            settings.turn_secret, int(time.time()) + settings.turn_credential_ttl, TURN_USER
+        )
+    if settings.turn_username:
+        return TurnLogin(settings.turn_username, settings.turn_credential)
+    return None
+
+
+async def _read(request: Request, limit: int) -> bytes | None:
+    """The body, or None as soon as it is known to be longer than ``limit``."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            return None
+    return bytes(body)
+
+
+def _refused(refusal: Refusal) -> Response:
+    match refusal.code:
+        case ErrorCode.INVALID_MESSAGE:
+            return error(400, INVALID_BODY)
+        case ErrorCode.ROOM_LIMIT:
+            return error(429, NO_ROOM_MADE)
+        case _:
+            return error(503, refusal.message, Retry_After="1")

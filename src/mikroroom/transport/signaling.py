@@ -1,0 +1,93 @@
+"""``/ws``: the signaling endpoint. It lets a client in, and hands what it says to its session."""
+
+import asyncio
+import logging
+from typing import Any
+
+from starlette.endpoints import WebSocketEndpoint
+from starlette.responses import Response
+from starlette.websockets import WebSocket
+
+from mikroroom.hub.hub import Hub
+from mikroroom.hub.session import Session
+from mikroroom.logs import Line
+from mikroroom.protocol.codes import CloseCode
+from mikroroom.settings import Settings
+from mikroroom.transport.answers import error, too_many
+from mikroroom.transport.clients import client_of
+from mikroroom.transport.connection import AsgiConnection
+
+log = logging.getLogger(__name__)
+
+# Policy violation (RFC 6455, 7.4.1): for servers that cannot refuse a handshake with an HTTP status.
+REFUSED = 1008
+
+
+class SignalingEndpoint(WebSocketEndpoint):
+    """One client's WebSocket, from handshake to end."""
+
+    encoding = None
+    _hub: Hub
+    _connection: AsgiConnection
+    _session: Session
+
+    async def dispatch(self) -> None:
+        """Refuse the handshake (R30), or serve the connection."""
+        state = self.scope["app"].state
+        self._hub = state.hub
+        self._hub.start()
+        websocket = WebSocket(self.scope, self.receive, self.send)
+        address = client_of(websocket, state.trusted)
+        refusal = self._refusal(websocket, address, state.settings)
+        if refusal is not None:
+            await _deny(websocket, refusal)
+            return
+        self._address = address
+        try:
+            await super().dispatch()
+        except asyncio.CancelledError:
+            if not self._connection.is_abandoned:
+                raise
+
+    async def on_connect(self, websocket: WebSocket) -> None:
+        """The handshake is accepted."""
+        await websocket.accept()
+        self._connection = AsgiConnection(websocket, self._hub.settings.max_outbox_bytes)
+        self._session = self._hub.connect(self._connection, self._address)
+
+    async def on_receive(self, websocket: WebSocket, data: Any) -> None:
+        """A message. Never waits: a reader that is held up would miss the pings (R34)."""
+        if not isinstance(data, str):
+            self._session.close(CloseCode.UNSUPPORTED_DATA, "only text is understood here")
+        elif _is_longer(data, self._hub.settings.max_message_bytes):
+            self._session.close(CloseCode.MESSAGE_TOO_BIG, "the message is too big")
+        else:
+            self._session.receive(data)
+
+    async def on_disconnect(self, websocket: WebSocket, close_code: int) -> None:
+        """The connection is gone, however that came about."""
+        self._connection.end()
+        self._session.end()
+
+    def _refusal(self, websocket: WebSocket, address: str, settings: Settings) -> Response | None:
+        origin = websocket.headers.get("origin")
+        if origin is not None and not {"*", origin} & set(settings.allowed_origins):
+            log.warning(Line("origin-refused", origin=origin, address=address))
+            return error(403, "This origin is not allowed")
+        wait = self._hub.limits.connections.take(address, self._hub.clock())
+        if wait:
+            log.warning(Line("limited", what="connections", address=address))
+            return too_many(wait)
+        return None
+
+
+async def _deny(websocket: WebSocket, refusal: Response) -> None:
+    if "websocket.http.response" in websocket.scope.get("extensions", {}):
+        await websocket.send_denial_response(refusal)
+    else:
+        await websocket.close(REFUSED)
+
+
+def _is_longer(text: str, limit: int) -> bool:
+    """Whether ``text`` is longer in UTF-8. Most are so short that they need not be encoded to know."""
+    return len(text) * 4 > limit and len(text.encode()) > limit
