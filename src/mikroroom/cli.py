@@ -63,9 +63,15 @@ def serve(chosen: Settings) -> int:
     try:
         tls = _tls(chosen)
     except OSError as error:
-        files = {"tls_certificate": chosen.tls_certificate, "tls_key": chosen.tls_key}
-        hint = "both must be PEM, belong together, and the key have no passphrase"
-        log.error(Line("cannot use the certificate", **files, reason=error, hint=hint))
+        log.error(
+            Line(
+                "cannot use the certificate",
+                tls_certificate=chosen.tls_certificate,
+                tls_key=chosen.tls_key,
+                reason=error,
+                hint="both must be PEM and belong together, and the key have no passphrase",
+            )
+        )
         return 1
     try:
         listeners = listen(chosen)

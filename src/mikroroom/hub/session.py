@@ -25,6 +25,7 @@ DEFERRED_CHARACTERS = 1_048_576
 REFUSED_PERIOD = 10_000
 # How often a client is told that it is over the message rate.
 TELL_LIMIT_EVERY = 1_000
+LOG_REFUSALS_EVERY = 1_000
 
 
 class Connection(Protocol):
@@ -50,8 +51,10 @@ class Session:
         "_deferred_characters",
         "_hub",
         "_join_timer",
+        "_last_logged",
         "_last_told",
         "_refused",
+        "_unlogged",
         "address",
         "allowance",
         "audience",
@@ -75,6 +78,8 @@ class Session:
         self.allowance = Bucket(settings.message_burst, settings.messages_per_second, hub.clock())
         self._refused = Tally(settings.refused_messages, REFUSED_PERIOD)
         self._last_told = 0
+        self._last_logged = 0
+        self._unlogged = 0
         self._deciding: asyncio.Task[None] | None = None
         self._deferred: deque[str] = deque()
         self._deferred_characters = 0
@@ -115,16 +120,7 @@ class Session:
 
     def refuse(self, refusal: Refusal, request_type: str | None = None) -> None:
         """Tell the client that a request was refused (R27). Too many of them end the connection (R31)."""
-        log.info(
-            Line(
-                "refused",
-                code=refusal.code.value,
-                request=request_type,
-                room=self.code,
-                participant=self.id,
-                address=self.address,
-            )
-        )
+        self._log_refusal(refusal, request_type)
         error = events.Error(
             "",
             "",
@@ -215,6 +211,26 @@ class Session:
             self.refuse(Refusal(ErrorCode.RATE_LIMITED, "Too many messages; the last ones were dropped"))
         else:
             self._count_refused()
+
+    def _log_refusal(self, refusal: Refusal, request_type: str | None) -> None:
+        """One line a second at the most: what a client does wrong must not fill the disk."""
+        now = self._hub.clock()
+        if now - self._last_logged < LOG_REFUSALS_EVERY:
+            self._unlogged += 1
+            return
+        self._last_logged = now
+        log.info(
+            Line(
+                "refused",
+                code=refusal.code.value,
+                request=request_type,
+                room=self.code,
+                participant=self.id,
+                address=self.address,
+                more_before=self._unlogged or None,
+            )
+        )
+        self._unlogged = 0
 
     def _count_refused(self) -> None:
         if self._refused.add(self._hub.clock()):

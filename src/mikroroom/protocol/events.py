@@ -4,6 +4,9 @@ Whoever builds an event leaves ``timestamp`` alone: the hub stamps it as it goes
 reference does not know are additive, and left out of the JSON where they say nothing (``UNSET``).
 """
 
+from typing import Any
+
+import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from mikroroom.protocol.requests import Action
@@ -126,17 +129,32 @@ class Offer(Relay, tag="offer"):
 
     sdp: Raw = Raw(b'""')
 
+    @property
+    def text(self) -> str:
+        """The session description (RFC 8866)."""
+        return msgspec.json.decode(self.sdp, type=str)
+
 
 class Answer(Relay, tag="answer"):
     """A WebRTC answer."""
 
     sdp: Raw = Raw(b'""')
 
+    @property
+    def text(self) -> str:
+        """The session description (RFC 8866)."""
+        return msgspec.json.decode(self.sdp, type=str)
+
 
 class IceCandidate(Relay, tag="ice-candidate"):
     """An ICE candidate; null is the end of candidates."""
 
     candidate: Raw = Raw(b"null")
+
+    @property
+    def fields(self) -> dict[str, Any] | None:
+        """The candidate as a browser's ``RTCIceCandidateInit``."""
+        return msgspec.json.decode(self.candidate, type=dict[str, Any] | None)
 
 
 class FileOffer(Relay, tag="file-offer"):

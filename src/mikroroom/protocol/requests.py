@@ -26,7 +26,7 @@ Timestamp = Annotated[int, Meta(ge=-(2**53), le=2**53)] | Annotated[float, Meta(
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 
-class Message(Struct, tag_field="type", rename="camel", kw_only=True, gc=False):
+class Message(Struct, tag_field="type", rename="camel", kw_only=True, omit_defaults=True, gc=False):
     """The base of every request."""
 
     timestamp: Timestamp | None = None
