@@ -4,6 +4,7 @@ A ``Line`` is a log message with fields. It reads well under any logging configu
 none of ours; ``configure`` is for the command alone. What must never be logged is for the callers to know.
 """
 
+import asyncio
 import json
 import logging
 import re
@@ -55,8 +56,8 @@ def configure(level: Level, shape: Literal["text", "json"]) -> None:
     for name in BELOW:
         logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
     server = logging.getLogger("uvicorn.error")
-    server.removeFilter(_not_a_clients_fault)
-    server.addFilter(_not_a_clients_fault)
+    server.removeFilter(_is_news)
+    server.addFilter(_is_news)
 
 
 class TextFormatter(logging.Formatter):
@@ -66,7 +67,7 @@ class TextFormatter(logging.Formatter):
         """The record as a line, or several where it has a traceback."""
         name = _NAMES.get(record.levelname, record.levelname)
         lines = [
-            f"{_time(record)} {name:<5} {_printable(record.getMessage())}",
+            f"{_time(record)} {name:<5} {_printable(record.getMessage().strip())}",
             *map(_printable, _traceback(record)),
         ]
         return "\n    ".join(lines)
@@ -77,7 +78,7 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as a line of JSON."""
-        line = record.msg if isinstance(record.msg, Line) else Line(record.getMessage())
+        line = record.msg if isinstance(record.msg, Line) else Line(record.getMessage().strip())
         told: dict[str, object] = {
             "time": _time(record),
             "level": record.levelname.lower(),
@@ -91,9 +92,12 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(told)
 
 
-def _not_a_clients_fault(record: logging.LogRecord) -> bool:
-    """Leave out what the server below us reports, with a traceback, for each client that sends bad UTF-8."""
-    return not str(record.msg).startswith("Invalid UTF-8 sequence received")
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether to keep a line of the server below us: for some it writes a traceback that nobody needs."""
+    # Tasks cut off when the time to stop is over have been counted in a line of their own.
+    cut_off = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
+    # And bad text from a client is the client's failure.
+    return not cut_off and not str(record.msg).startswith("Invalid UTF-8 sequence received")
 
 
 def _cut(value: object) -> object:

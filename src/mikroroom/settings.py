@@ -294,7 +294,7 @@ def _layers(
     entries = {k: v for k, v in environ.items() if k.startswith(PREFIX) and k != PREFIX + CONFIG.upper()}
     yield _Layer("environment", lambda option: option.environment, "{}={}".format, entries)
     entries = {_flag(field): value for field, value in flags.items() if field != CONFIG}
-    yield _Layer("flag", lambda option: option.flag, "{} {}".format, entries)
+    yield _Layer("flag", lambda option: option.flag, lambda name, value: f"{name} {value}".rstrip(), entries)
 
 
 def _key(option: Option) -> str:

@@ -77,8 +77,8 @@ class Session:
         self.last_stamp = 0
         self.allowance = Bucket(settings.message_burst, settings.messages_per_second, hub.clock())
         self._refused = Tally(settings.refused_messages, REFUSED_PERIOD)
-        self._last_told = 0
-        self._last_logged = 0
+        self._last_told = -TELL_LIMIT_EVERY
+        self._last_logged = -LOG_REFUSALS_EVERY
         self._unlogged = 0
         self._deciding: asyncio.Task[None] | None = None
         self._deferred: deque[str] = deque()
