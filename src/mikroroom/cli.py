@@ -5,6 +5,7 @@ that was asked for, 1 if the server cannot start, 2 if the command or a setting 
 """
 
 import argparse
+import asyncio
 import errno
 import importlib.util
 import json
@@ -24,10 +25,12 @@ from mikroroom import __version__, logs, settings
 from mikroroom.app import create_app
 from mikroroom.logs import Line
 from mikroroom.settings import CONFIG, OPTIONS, Option, Settings, SettingsError, shown
+from mikroroom.terminal import attend
 
 log = logging.getLogger(__name__)
 
 BACKLOG = 2048
+DEFAULT_URL = "ws://127.0.0.1:3000/ws"
 
 _HINTS = {
     errno.EADDRINUSE: "another program listens there; choose another --port",
@@ -39,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments, the process's own if None. Returns the exit code."""
     parser = _parser()
     known, rest = parser.parse_known_args(argv)
+    if known.command == "join":
+        return _join(parser, known, rest)
     flags = {name: value for name, value in vars(known).items() if name in OPTIONS or name == CONFIG}
     try:
         chosen, sources = settings.load(
@@ -52,6 +57,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return serve(chosen)
     print(_toml(chosen, sources) if known.toml else _table(chosen, sources))
     return 0
+
+
+def _join(parser: argparse.ArgumentParser, known: argparse.Namespace, rest: Sequence[str]) -> int:
+    if rest:
+        parser.error(f"unrecognized argument: {rest[0]}")
+    meeting = attend(known.url, known.code, known.name, password=known.password, is_host=known.host)
+    try:
+        return asyncio.run(meeting)
+    except KeyboardInterrupt:
+        return 0
 
 
 def serve(chosen: Settings) -> int:
@@ -210,8 +225,20 @@ def _parser() -> argparse.ArgumentParser:
             )
         command.add_argument("--config", metavar="FILE", help="a TOML file with settings")
         for option in OPTIONS.values():
-            command.add_argument(option.flag, metavar=option.field.split("_")[-1].upper(), help=_help(option))
+            metavar = "N" if isinstance(option.default, int | float) else "TEXT"
+            command.add_argument(option.flag, metavar=metavar, help=_help(option))
+    _add_join(commands)
     return parser
+
+
+def _add_join(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    told = "Attend a meeting in the terminal, to try a server."
+    command = commands.add_parser("join", help=told, description=told, allow_abbrev=False)
+    command.add_argument("code", metavar="CODE", help="six letters or digits")
+    command.add_argument("name", metavar="NAME", help="your name")
+    command.add_argument("--host", action="store_true", help="make the room if it does not exist")
+    command.add_argument("--password", metavar="TEXT", help="the room's, or for a new one the one it gets")
+    command.add_argument("--url", metavar="URL", default=DEFAULT_URL, help="(default: %(default)s)")
 
 
 def _help(option: Option) -> str:

@@ -96,7 +96,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 86_400.0
     max_participants: Annotated[int, _about("Ceiling of a room's `maxParticipants`", ge=1, le=1000)] = 100
     default_participants: Annotated[
-        int, _about("A room's `maxParticipants` where none is asked for", ge=1, le=1000)
+        int, _about("A room's `maxParticipants` where none is asked for, under that ceiling", ge=1, le=1000)
     ] = 8
     max_waiting: Annotated[int, _about("People in one waiting room", ge=0, le=10_000)] = 50
     resume_window: Annotated[
@@ -355,13 +355,6 @@ def _at_odds(settings: Settings) -> Iterator[Problem]:
     """What no field can know of itself."""
     if not all(map(_is_network, settings.trusted_proxies)):
         yield Problem("trusted_proxies", OPTIONS["trusted_proxies"].allowed)
-    if settings.default_participants > settings.max_participants:
-        must = f"at most max_participants, {settings.max_participants}"
-        yield Problem("default_participants", must, ("max_participants",))
-    if settings.max_outbox_bytes < settings.max_message_bytes:
-        # Else one big message would close whoever it is for.
-        must = f"at least max_message_bytes, {settings.max_message_bytes}"
-        yield Problem("max_outbox_bytes", must, ("max_message_bytes",))
     if settings.tls_certificate and not settings.tls_key:
         yield Problem("tls_certificate", "given together with tls_key", ("tls_key",))
     if settings.tls_key and not settings.tls_certificate:

@@ -105,8 +105,8 @@ class Lobby:
         token = secrets.new_token(self._random)
         while True:
             room = Room(
-                code=request.room_id.upper() if request.room_id else secrets.new_code(self._random),
-                max_participants=request.max_participants or self._settings.default_participants,
+                code=request.room_id or secrets.new_code(self._random),
+                max_participants=request.max_participants or self._default_size(),
                 creator_digest=secrets.digest_token(token),
                 password=password,
                 is_precreated=True,
@@ -148,7 +148,7 @@ class Lobby:
         token = secrets.new_token(self._random)
         room = Room(
             code=request.room_id,
-            max_participants=request.max_participants or self._settings.default_participants,
+            max_participants=request.max_participants or self._default_size(),
             creator_digest=secrets.digest_token(token),
             password=newcomer.proof,
         )
@@ -156,6 +156,9 @@ class Lobby:
             return self._store.create(room, rooms.open_room(room, newcomer, token))
         except CodeTaken:
             return self._try(newcomer, request)  # someone was faster: enter as anyone else would (R5)
+
+    def _default_size(self) -> int:
+        return min(self._settings.default_participants, self._settings.max_participants)
 
     def _check_size(self, max_participants: int | None) -> None:
         ceiling = self._settings.max_participants

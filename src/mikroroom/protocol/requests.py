@@ -16,10 +16,10 @@ TEXT_LENGTH = 4_000
 # Control characters, line and paragraph separators, and what turns the direction of the text around it (R8).
 _REFUSED_IN_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
+_CODE = re.compile("[A-Za-z0-9]{6}")
 _INVISIBLE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 
 Id = Annotated[str, Meta(max_length=64)]
-RoomCode = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9]{6}\Z", description="six letters or digits (R1)")]
 Password = Annotated[str, Meta(max_length=256)]
 # Client clocks may be fractional (R10). Within these bounds every client reads back what was sent.
 Timestamp = Annotated[int, Meta(ge=-(2**53), le=2**53)] | Annotated[float, Meta(ge=-(2.0**53), le=2.0**53)]
@@ -35,7 +35,7 @@ class Message(Struct, tag_field="type", rename="camel", kw_only=True, omit_defau
 class Join(Message, tag="join"):
     """Enter a room, or with ``isHost`` make it if it does not exist (R4 to R12)."""
 
-    room_id: RoomCode
+    room_id: Id
     name: str
     password: Password | None = None
     is_host: bool | None = None
@@ -46,9 +46,9 @@ class Join(Message, tag="join"):
         """Bring the code to upper case (R1) and hold the name to R8.
 
         Raises:
-            ValueError: the name is empty, too long, or has characters that names may not have.
+            ValueError: the code is none, or the name is empty, too long or has refused characters.
         """
-        self.room_id = self.room_id.upper()
+        self.room_id = _code(self.room_id)
         self.name = self.name.strip()
         if not 1 <= len(self.name) <= NAME_LENGTH:
             raise ValueError(f"`name` must be 1 to {NAME_LENGTH} characters after trimming")
@@ -223,9 +223,20 @@ Request = (
 class CreateRoom(Struct, rename="camel", kw_only=True):
     """The body of ``POST /api/rooms`` (R3): every field may be left out."""
 
-    room_id: RoomCode | None = None
+    room_id: Id | None = None
     password: Password | None = None
     max_participants: Annotated[int, Meta(ge=1, le=1_000)] | None = None
+
+    def __post_init__(self) -> None:
+        """Bring the code to upper case (R1). Raises ValueError: it is none."""
+        if self.room_id is not None:
+            self.room_id = _code(self.room_id)
+
+
+def _code(text: str) -> str:
+    if not _CODE.fullmatch(text):
+        raise ValueError("`roomId` must be six letters or digits")
+    return text.upper()
 
 
 def _require_string(raw: Raw, field: str) -> None:

@@ -36,10 +36,13 @@ class AsgiConnection:
         self.is_abandoned = False
 
     def send(self, frame: bytes) -> bool:
-        """Put a text message into the outbox; False, and nothing put there, if that makes it too full."""
+        """Put a text message into the outbox; False, and nothing put there, if that makes it too full.
+
+        A single message always fits, however low the limit.
+        """
         if self._closing is not None:
             return True
-        if self._waiting + len(frame) > self._limit:
+        if self._waiting and self._waiting + len(frame) > self._limit:
             self._outbox.clear()
             self._waiting = 0
             return False

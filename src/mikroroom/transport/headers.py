@@ -25,6 +25,11 @@ CORS_HEADERS = {
 _STARTS = ("http.response.start", "websocket.http.response.start")
 
 
+def is_allowed(origin: str, allowed: Sequence[str]) -> bool:
+    """Whether pages of this origin may use the service; scheme and host know no case (RFC 6454, 4)."""
+    return any(text == "*" or text.lower() == origin.lower() for text in allowed)
+
+
 class AnswerHeaders:
     """Adds the security and CORS headers, answers OPTIONS anywhere, and turns what fails into a JSON error.
 
@@ -69,6 +74,6 @@ class AnswerHeaders:
         if "*" in self._allowed_origins:
             return {"Access-Control-Allow-Origin": "*", **CORS_HEADERS}
         headers = {"Vary": "Origin", **CORS_HEADERS}
-        if origin in self._allowed_origins and origin is not None:
+        if origin is not None and is_allowed(origin, self._allowed_origins):
             headers["Access-Control-Allow-Origin"] = origin
         return headers

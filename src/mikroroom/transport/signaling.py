@@ -16,6 +16,7 @@ from mikroroom.settings import Settings
 from mikroroom.transport.answers import error, too_many
 from mikroroom.transport.clients import client_of
 from mikroroom.transport.connection import AsgiConnection
+from mikroroom.transport.headers import is_allowed
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class SignalingEndpoint(WebSocketEndpoint):
 
     def _refusal(self, websocket: WebSocket, address: str, settings: Settings) -> Response | None:
         origin = websocket.headers.get("origin")
-        if origin is not None and not {"*", origin} & set(settings.allowed_origins):
+        if origin is not None and not is_allowed(origin, settings.allowed_origins):
             log.warning(Line("origin-refused", origin=origin, address=address))
             return error(403, "This origin is not allowed")
         wait = self._hub.limits.connections.take(address, self._hub.clock())

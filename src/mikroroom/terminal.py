@@ -1,0 +1,139 @@
+"""A meeting in a terminal, ``mikroroom join``: to try a server by hand. No audio, no video."""
+
+import asyncio
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+
+from mikroroom.client import Client, DisconnectedError, RefusedError
+from mikroroom.protocol import events
+from mikroroom.protocol.events import Event
+
+HELP = "Type to chat; /lock /unlock /hand /leave, /admit /reject /mute /kick /moderator NAME"
+
+
+class Attendance:
+    """One person at a terminal: who is who, what is printed, what is understood."""
+
+    def __init__(self, client: Client, say: Callable[[str], None]) -> None:
+        self._client = client
+        self._say = say
+        self._names: dict[str, str] = {}
+        self._has_raised_hand = False
+
+    def hear(self, event: Event) -> None:  # noqa: C901 - a case for each event
+        """Tell a person what happened."""
+        match event:
+            case events.ParticipantJoined(participant_id=who, name=name):
+                self._names[who] = name
+                role = " as host" if event.is_host else ""
+                self._say(f"* {name} is here{role}" if who != self._client.id else f"* you are in{role}")
+            case events.ParticipantLeft(participant_id=who):
+                self._say(f"* {self._names.pop(who, who)} has left")
+            case events.WaitingRoom(participant_id=who, name=name):
+                self._names[who] = name
+                mine = who == self._client.id
+                self._say("* wait to be let in" if mine else f"* {name} waits: /admit or /reject")
+            case events.Chat(participant_id=who, text=text):
+                self._say(f"{self._names.get(who, who)}: {text}")
+            case events.RaiseHand(participant_id=who):
+                self._say(f"* {self._names.get(who, who)} raises a hand")
+            case events.RoomLocked():
+                self._say("* the room is locked")
+            case events.RoomUnlocked():
+                self._say("* the room is unlocked")
+            case events.ModeratorAction(action=action):
+                self._say(f"* {action}: that is you")
+            case events.RejectUser(reason=reason):
+                self._say(f"* not let in: {reason}")
+            case events.Error(message=message):
+                self._say(f"! {message}")
+            case _:
+                pass
+
+    async def understand(self, line: str) -> bool:
+        """Do what was typed; False to leave."""
+        word, _, rest = line.strip().partition(" ")
+        if not word.startswith("/"):
+            if line.strip():
+                await self._client.chat(line.strip())
+            return True
+        if word == "/leave":
+            return False
+        simple: dict[str, Callable[[], Awaitable[None]]] = {
+            "/lock": self._client.lock,
+            "/unlock": self._client.unlock,
+            "/hand": self._toggle_hand,
+        }
+        aimed: dict[str, Callable[[str], Awaitable[None]]] = {
+            "/admit": self._client.admit,
+            "/reject": self._client.reject,
+            "/mute": lambda target: self._client.moderate(target, "mute"),
+            "/kick": lambda target: self._client.moderate(target, "kick"),
+            "/moderator": lambda target: self._client.moderate(target, "make-moderator"),
+        }
+        if word in simple:
+            await simple[word]()
+        elif word in aimed:
+            target = next((who for who, name in self._names.items() if name == rest), rest)
+            await aimed[word](target)
+        else:
+            self._say(HELP)
+        return True
+
+    async def _toggle_hand(self) -> None:
+        self._has_raised_hand = not self._has_raised_hand
+        await (self._client.raise_hand if self._has_raised_hand else self._client.lower_hand)()
+
+
+async def attend(url: str, code: str, name: str, *, password: str | None, is_host: bool) -> int:
+    """Attend a meeting until the end of the input or of the meeting. Returns an exit code."""
+    lines = _typed_lines()
+    try:
+        async with Client.connect(url) as client:
+            attendance = Attendance(client, _print)
+            attendance.hear(await client.join(code, name, password=password, is_host=is_host))
+            _print(HELP)
+            listening = asyncio.create_task(_listen(client, attendance))
+            while not listening.done():
+                typing = asyncio.ensure_future(lines.get())
+                await asyncio.wait({typing, listening}, return_when=asyncio.FIRST_COMPLETED)
+                line = typing.result() if typing.done() else None
+                typing.cancel()
+                if line is None or not await attendance.understand(line):
+                    break
+            if not listening.done():
+                listening.cancel()
+                await client.leave()
+    except (RefusedError, DisconnectedError, ValueError, OSError) as error:
+        _print(f"! {error}")
+        return 1
+    return 0
+
+
+async def _listen(client: Client, attendance: Attendance) -> None:
+    while True:
+        try:
+            attendance.hear(await client.receive())
+        except DisconnectedError as disconnected:
+            _print(f"* disconnected: {disconnected}")
+            return
+
+
+def _typed_lines() -> "asyncio.Queue[str | None]":
+    """What is typed, line by line, then None. A read cannot be ended, so its thread ends with the process."""
+    lines: asyncio.Queue[str | None] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        for line in sys.stdin:
+            loop.call_soon_threadsafe(lines.put_nowait, line)
+        loop.call_soon_threadsafe(lines.put_nowait, None)
+
+    threading.Thread(target=read, daemon=True).start()
+    return lines
+
+
+def _print(text: str) -> None:
+    """Show what others wrote without letting it drive the terminal."""
+    print("".join(c if c.isprintable() else "�" for c in text), flush=True)
