@@ -3,6 +3,8 @@
 Whether the actor may is asked before, in ``rules``.
 """
 
+from typing import assert_never
+
 from mikroroom.core.effects import Close, Effects, send
 from mikroroom.core.room import (
     Participant,
@@ -90,6 +92,8 @@ def moderate(
         case "mute" | "unmute":
             target.is_muted = request.action == "mute"
             return told + send(room.participants, updated(room, target))
+        case _:
+            assert_never(request.action)
 
 
 def start_recording(

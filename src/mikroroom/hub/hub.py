@@ -261,10 +261,11 @@ class Hub:
             session.close(CloseCode.NEVER_JOINED, "never joined a room")
 
     def _tidy(self) -> None:
-        self._store.tidy()
-        self.limits.prune(self.clock())
+        # First of all: a fault in what follows must not be the end of it.
         if self._loop is not None:
             self._tidying = self._loop.call_later(TIDY_EVERY, self._tidy)
+        self._store.tidy()
+        self.limits.prune(self.clock())
 
 
 def _seat_of(session: Session) -> tuple[str, str, dict[str, Session]]:

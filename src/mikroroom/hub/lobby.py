@@ -172,7 +172,12 @@ class Lobby:
 
 
 def _is_failed_guess(refusal: Refusal, newcomer: Newcomer) -> bool:
-    """A wrong code, or a password that was given and is wrong; to ask without one is no guess."""
+    """A wrong code, or a password that was given and is wrong; to ask without one is no guess.
+
+    Nor may a creator token be tried for nothing: a right one would not have had to wait.
+    """
     if refusal.code is ErrorCode.INVALID_PASSWORD:
         return newcomer.password is not None
+    if refusal.code is ErrorCode.WAITING_ROOM_FULL:
+        return newcomer.creator_token is not None
     return refusal.code is ErrorCode.ROOM_NOT_FOUND

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from msgspec import UNSET
 
@@ -13,9 +13,9 @@ from mikroroom.logs import Line
 from mikroroom.protocol import events
 from mikroroom.protocol.codec import TYPE_OF, InvalidMessage, decode_request, encode
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
-
-if TYPE_CHECKING:
-    from mikroroom.hub.hub import Hub
+from mikroroom.protocol.requests import Request
+from mikroroom.settings import Settings
+from mikroroom.stores.port import Step
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,20 @@ class Connection(Protocol):
 
     def close(self, code: int, reason: str) -> None:
         """Close the connection after what was handed over before; what cannot be sent soon is dropped."""
+
+
+class Switchboard(Protocol):
+    """What a session needs of its hub."""
+
+    settings: Settings
+    clock: Callable[[], int]
+    wall: Callable[[], int]
+
+    def act(self, session: "Session", request: Request) -> Step:
+        """Do what the client asks for. Raises ``Refusal``."""
+
+    def lose(self, session: "Session") -> None:
+        """The connection is gone: so is the participant, if there is one."""
 
 
 class Session:
@@ -65,7 +79,7 @@ class Session:
         "last_stamp",
     )
 
-    def __init__(self, hub: "Hub", connection: Connection, address: str) -> None:
+    def __init__(self, hub: Switchboard, connection: Connection, address: str) -> None:
         settings = hub.settings
         self._hub = hub
         self.connection = connection

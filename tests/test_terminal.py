@@ -1,0 +1,102 @@
+"""A meeting in a terminal, as one who reads it sees it."""
+
+from typing import Any
+
+import pytest
+
+from mikroroom.protocol import events
+from mikroroom.terminal import Attendance, _print
+
+
+class Ada:
+    """Stands in for a client: notes what it was asked for."""
+
+    id = "ada-id"
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        async def ask(*arguments: Any) -> None:
+            self.asked.append((name, *arguments))
+
+        return ask
+
+
+@pytest.fixture
+def ada() -> Ada:
+    return Ada()
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def attendance(ada: Ada, said: list[str]) -> Attendance:
+    return Attendance(ada, said.append)  # type: ignore[arg-type]  # a stand-in
+
+
+async def test_what_is_typed_is_chat(attendance: Attendance, ada: Ada) -> None:
+    assert await attendance.understand("  hello there \n")
+    assert await attendance.understand("\n")
+    assert ada.asked == [("chat", "hello there")]
+
+
+async def test_a_person_is_named_by_name(attendance: Attendance, ada: Ada) -> None:
+    attendance.hear(events.WaitingRoom("ABC123", "bob-id", "Bob B"))
+    await attendance.understand("/admit Bob B")
+    await attendance.understand("/kick Bob B")
+    assert ada.asked == [("admit", "bob-id"), ("moderate", "bob-id", "kick")]
+
+
+async def test_the_hand_goes_up_and_down(attendance: Attendance, ada: Ada) -> None:
+    await attendance.understand("/hand")
+    await attendance.understand("/hand")
+    assert ada.asked == [("raise_hand",), ("lower_hand",)]
+
+
+async def test_an_unknown_command_gets_help_and_leave_ends(
+    attendance: Attendance, ada: Ada, said: list[str]
+) -> None:
+    assert await attendance.understand("/frobnicate")
+    assert "/admit" in said[0]
+    assert not await attendance.understand("/leave")
+    assert ada.asked == []
+
+
+def test_everyone_is_told_of_by_name(attendance: Attendance, said: list[str]) -> None:
+    for event in (
+        events.ParticipantJoined("ABC123", "ada-id", name="Ada", is_host=True),
+        events.ParticipantJoined("ABC123", "bob-id", name="Bob"),
+        events.Chat("ABC123", "bob-id", "hi", "1-bob-id"),
+        events.RaiseHand("ABC123", "bob-id"),
+        events.RoomLocked("ABC123", "ada-id", "ada-id"),
+        events.WaitingRoom("ABC123", "eve-id", "Eve"),
+        events.ParticipantLeft("ABC123", "bob-id"),
+        events.RoomUnlocked("ABC123", "ada-id", "ada-id"),
+        events.ModeratorAction("ABC123", "", "ada-id", "make-moderator"),
+        events.RejectUser("ABC123", "", "ada-id", "Meeting ended"),
+        events.Error("", "", "Join a room first", "NOT_IN_ROOM"),
+        events.LowerHand("ABC123", "bob-id"),
+    ):
+        attendance.hear(event)
+    assert said == [
+        "* you are in as host",
+        "* Bob is here",
+        "Bob: hi",
+        "* Bob raises a hand",
+        "* the room is locked",
+        "* Eve waits: /admit or /reject",
+        "* Bob has left",
+        "* the room is unlocked",
+        "* make-moderator: that is you",
+        "* not let in: Meeting ended",
+        "! Join a room first",
+    ]
+
+
+def test_what_others_write_cannot_drive_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    _print("Eve: \x1b[2J\u202egone\x07")
+    assert capsys.readouterr().out == "Eve: �[2J�gone�\n"
