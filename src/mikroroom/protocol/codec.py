@@ -76,9 +76,10 @@ def decode_event(text: str) -> Event | None:
     try:
         return _event_decoder.decode(text)
     except msgspec.ValidationError as error:
-        if _type_in(text) not in EVENTS:
+        name = _type_in(text)
+        if name is not None and name not in EVENTS:
             return None
-        raise InvalidMessage(str(error)) from None
+        raise InvalidMessage(str(error), name) from None
     except _UNREADABLE as error:
         raise InvalidMessage(_explain(error)) from None
 

@@ -57,7 +57,7 @@ class Journal:
             return self._read()
         except (sqlite3.OperationalError, OSError) as error:
             self._report(error)
-        except (sqlite3.DatabaseError, msgspec.MsgspecError) as error:
+        except (sqlite3.DatabaseError, msgspec.MsgspecError, TypeError) as error:
             self._set_aside(error)
         return []
 
@@ -79,8 +79,9 @@ class Journal:
             self._writer.submit(self._flush)
 
     def close(self) -> None:
-        """Wait for what is being written, and let go of the file."""
+        """Write what can be written, and let go of the file."""
         if self._writer is not None:
+            self._writer.submit(self._flush)
             self._writer.shutdown()
             self._writer = None
         if self._lock is not None:

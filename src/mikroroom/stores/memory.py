@@ -42,13 +42,15 @@ class MemoryStore:
         self._deliver = deliver
         if self._journal is None:
             return
-        now = self._clock()
-        rooms = self._journal.open()
+        # Started again after a stop, what is here is newer than what was written.
+        rooms = [room for room in self._journal.open() if room.code not in self._rooms]
+        latest = self._clock() + self._latent_age
         for room in rooms:
-            if room.expires_at is None:
-                room.expires_at = now + self._latent_age
+            # Later than that only by another setting or a wrong clock; and none may stand in the way of another.
+            room.expires_at = min(room.expires_at or latest, latest)
         for room in sorted(rooms, key=lambda room: room.expires_at or 0):
-            self._rooms[room.code] = self._latent[room.code] = room
+            if room.code not in self._rooms:  # else this store was stopped and is started again
+                self._rooms[room.code] = self._latent[room.code] = room
         self.tidy()
 
     async def stop(self) -> None:
@@ -60,6 +62,7 @@ class MemoryStore:
         """See ``port.Store``. To be awaited is the disk: a pre-created room is promised to survive."""
         if self._find(room.code) is not None:
             raise CodeTaken(room.code)
+        self.tidy()
         if len(self._rooms) >= self._max_rooms:
             raise Refusal(ErrorCode.ROOM_LIMIT, "There are too many rooms; try again later")
         if room.is_latent and len(self._latent) >= self._max_latent_rooms:

@@ -29,7 +29,8 @@ class SignalingEndpoint(WebSocketEndpoint):
 
     encoding = None
     _hub: Hub
-    _connection: AsgiConnection
+    _address: str
+    _connection: AsgiConnection | None = None
     _session: Session
 
     async def dispatch(self) -> None:
@@ -47,7 +48,7 @@ class SignalingEndpoint(WebSocketEndpoint):
         try:
             await super().dispatch()
         except asyncio.CancelledError:
-            if not self._connection.is_abandoned:
+            if self._connection is None or not self._connection.is_abandoned:
                 raise
 
     async def on_connect(self, websocket: WebSocket) -> None:
@@ -67,8 +68,9 @@ class SignalingEndpoint(WebSocketEndpoint):
 
     async def on_disconnect(self, websocket: WebSocket, close_code: int) -> None:
         """The connection is gone, however that came about."""
-        self._connection.end()
-        self._session.end()
+        if self._connection is not None:
+            self._connection.end()
+            self._session.end()
 
     def _refusal(self, websocket: WebSocket, address: str, settings: Settings) -> Response | None:
         origin = websocket.headers.get("origin")
