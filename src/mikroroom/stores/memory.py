@@ -38,7 +38,7 @@ class MemoryStore:
         self._deliver: Deliver = _nowhere
 
     def start(self, deliver: Deliver) -> None:
-        """See ``port.Store``. Pre-created rooms come back from the journal; who was in them is gone."""
+        """See ``port.Store``. Pre-created rooms come back from the journal, without whoever was in them."""
         self._deliver = deliver
         if self._journal is None:
             return
