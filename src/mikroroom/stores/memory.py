@@ -46,11 +46,10 @@ class MemoryStore:
         rooms = [room for room in self._journal.open() if room.code not in self._rooms]
         latest = self._clock() + self._latent_age
         for room in rooms:
-            # Later than that only by another setting or a wrong clock; and none may stand in the way of another.
+            # Later only by another setting or a wrong clock; and no room may keep others from their end.
             room.expires_at = min(room.expires_at or latest, latest)
         for room in sorted(rooms, key=lambda room: room.expires_at or 0):
-            if room.code not in self._rooms:  # else this store was stopped and is started again
-                self._rooms[room.code] = self._latent[room.code] = room
+            self._rooms[room.code] = self._latent[room.code] = room
         self.tidy()
 
     async def stop(self) -> None:

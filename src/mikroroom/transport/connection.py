@@ -83,6 +83,7 @@ class AsgiConnection:
         except (WebSocketDisconnect, OSError, RuntimeError):
             # Gone while we wrote (each server says so in its own way); the reader is told by the server.
             self._outbox.clear()
+            self._waiting = 0
         finally:
             self._writer = None
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -64,6 +65,8 @@ class AnswerHeaders:
             return
         try:
             await self._app(scope, receive, send_with_headers)
+        except ClientDisconnect:
+            pass  # gone before all was said: nobody is there to be answered, and nothing of ours has failed
         except Exception:
             if started or scope["type"] != "http":
                 raise
