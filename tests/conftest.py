@@ -1,0 +1,66 @@
+"""What every test folder shares: servers in this process, and the conformance suite's option."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.types import ASGIApp
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Here and not in ``conformance``: pytest takes options only from a conftest it reads at the start."""
+    parser.addoption(
+        "--base-url",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="run tests/conformance against the server at URL, such as http://127.0.0.1:3000 or"
+        " https://example.org/meet, instead of servers of its own; may be given more than once",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the suite's marker, so that a misspelt one is an error."""
+    config.addinivalue_line(
+        "markers", "house: a choice of this server where the rules are silent; not asked of a --base-url"
+    )
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Callable[..., Awaitable[str]]]:
+    """Serves an ASGI app in this process, on a free port of loopback, until the test ends; gives its URL.
+
+    Options are uvicorn's.
+    """
+    async with contextlib.AsyncExitStack() as servers:
+
+        async def start(app: ASGIApp, **options: Any) -> str:
+            return await servers.enter_async_context(_serving(app, options))
+
+        yield start
+
+
+@contextlib.asynccontextmanager
+async def _serving(app: ASGIApp, options: dict[str, Any]) -> AsyncIterator[str]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    quiet = {
+        "log_config": None,
+        "access_log": False,
+        "ws": "websockets-sansio",
+        "timeout_graceful_shutdown": 5,
+    }
+    server = uvicorn.Server(uvicorn.Config(app, **{**quiet, **options}))
+    serving = asyncio.create_task(server.serve([listener]))
+    try:
+        async with asyncio.timeout(15):
+            while not server.started:
+                assert not serving.done(), "the app did not start"
+                await asyncio.sleep(0.005)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await serving

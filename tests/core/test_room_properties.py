@@ -1,0 +1,333 @@
+"""What holds in a room after any history, whoever does whatever in whichever order.
+
+Hypothesis tells the story: people come, with and without tokens and passwords, ask for what they may and what
+they may not, and go or are lost. After each step every client, which knows nothing but what it heard, must
+know what is. What is to be refused, the law at the end says in words of its own.
+"""
+
+from collections.abc import Iterable
+from typing import get_args
+
+import msgspec
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from mikroroom.core.room import Room
+from mikroroom.protocol import requests
+from mikroroom.protocol.codes import ErrorCode
+
+from .client import Client, face_of
+from .stage import KICK_WAIT, RESUME_WINDOW, TOKEN, Stage
+
+PASSWORD = "sesame"
+ADDRESSES = ("here", "there", "elsewhere")
+
+# Whom there is to speak or to act on, the history tells; these are places in a list.
+places = st.integers(0, 11)
+flags = st.none() | st.booleans()
+
+of_oneself = st.builds(
+    requests.UpdateState, is_muted=flags, is_video_off=flags, is_hand_raised=flags
+) | st.sampled_from([requests.RaiseHand(), requests.LowerHand()])
+of_the_room = st.sampled_from(
+    [requests.LockRoom(), requests.UnlockRoom(), requests.StartRecording(), requests.StopRecording()]
+)
+of_the_door = st.sampled_from([requests.AdmitUser, requests.RejectUser])
+actions = st.sampled_from(get_args(requests.Action))
+
+EVERYONES = (requests.UpdateState, requests.RaiseHand, requests.LowerHand)
+
+
+class History(RuleBasedStateMachine):
+    """One room, and after it has ended the next one."""
+
+    @initialize(
+        seats=st.sampled_from([3, 4, 2, 1]),
+        max_waiting=st.sampled_from([2, 3, 1, 0]),
+        has_password=st.booleans(),
+        is_precreated=st.booleans(),
+    )
+    def begins(self, seats: int, max_waiting: int, has_password: bool, is_precreated: bool) -> None:
+        """A room is made: ahead, or by entering it."""
+        self.password = PASSWORD if has_password else None
+        self.stage = Stage(
+            seats=seats, password=self.password, is_precreated=is_precreated, max_waiting=max_waiting
+        )
+        self.clients: dict[str, Client] = {}
+        self.creators: set[str] = set()
+        self.kicked: dict[str, int] = {}
+        self.addresses: dict[str, str] = {}
+        self.count = 0
+        if not is_precreated:
+            maker = self._somebody_new("here")
+            self.creators.add(maker)
+            self.stage.opens(maker, address="here")
+            self._everyone_listens()
+
+    @rule(address=st.sampled_from(ADDRESSES))
+    def somebody_comes(self, address: str) -> None:
+        """Someone with nothing to hide."""
+        self._comes(address, token=None, password=self.password)
+
+    @rule(
+        address=st.sampled_from(ADDRESSES),
+        token=st.sampled_from([TOKEN, "wrong", None]),
+        password=st.sampled_from([PASSWORD, "wrong", None]),
+    )
+    def somebody_comes_with_something(self, address: str, token: str | None, password: str | None) -> None:
+        """A creator, someone who would be one, someone who does not know the password."""
+        self._comes(address, token=token, password=password)
+
+    @precondition(lambda self: self.clients)
+    @rule(who=places, by_word=st.booleans())
+    def somebody_goes(self, who: int, by_word: bool) -> None:
+        """From the room, or from the waiting room."""
+        self._goes(_one_of(self.clients, who), by_word=by_word)
+
+    @precondition(lambda self: self.stage.room.waiting)
+    @rule(by_word=st.booleans())
+    def host_goes_while_people_wait(self, by_word: bool) -> None:
+        """Another one must hear of them, or they of the end."""
+        self._goes(next(name for name, client in self.clients.items() if client.is_host), by_word=by_word)
+
+    @precondition(lambda self: self.stage.room.participants)
+    @rule(who=places, saying=of_oneself)
+    def participant_says_something_of_itself(self, who: int, saying: requests.Message) -> None:
+        """Whoever is in the room may."""
+        self._says(_one_of(self.stage.room.participants, who), saying)
+
+    @precondition(lambda self: self.stage.room.participants)
+    @rule(who=places, saying=of_the_room)
+    def moderator_says_something_of_the_room(self, who: int, saying: requests.Message) -> None:
+        """It is locked, unlocked or recorded."""
+        self._says(_one_of(self.stage.room.moderators(), who), saying)
+
+    @precondition(lambda self: self.stage.room.waiting)
+    @rule(who=places, whom=places, saying=of_the_door)
+    def moderator_turns_to_the_door(
+        self, who: int, whom: int, saying: type[requests.AdmitUser | requests.RejectUser]
+    ) -> None:
+        """Someone who waits is admitted or rejected."""
+        self._says(_one_of(self.stage.room.moderators(), who), saying(_one_of(self.stage.room.waiting, whom)))
+
+    @precondition(lambda self: self.stage.room.participants)
+    @rule(who=places, whom=places, action=actions)
+    def moderator_acts_on_somebody(self, who: int, whom: int, action: requests.Action) -> None:
+        """Anybody in the room, itself and creators included."""
+        target = _one_of(self.stage.room.participants, whom)
+        self._says(_one_of(self.stage.room.moderators(), who), requests.ModeratorAction(target, action))
+
+    @rule(
+        who=places,
+        whom=places,
+        saying=of_oneself | of_the_room | of_the_door | actions,
+    )
+    def anybody_asks_for_anything(
+        self, who: int, whom: int, saying: requests.Message | type[requests.AdmitUser] | requests.Action
+    ) -> None:
+        """Guests, those who wait, those who are gone; and of anybody."""
+        room = self.stage.room
+        cast = [*room.participants, *room.waiting, *list(self.addresses)[-2:], "nobody"]
+        target = _one_of(cast, whom)
+        if isinstance(saying, str):
+            request: requests.Message = requests.ModeratorAction(target, saying)
+        else:
+            request = saying if isinstance(saying, requests.Message) else saying(target)
+        self._says(_one_of(cast, who), request)
+
+    @rule(milliseconds=st.sampled_from([1, RESUME_WINDOW, KICK_WAIT - 1, KICK_WAIT]))
+    def time_passes(self, milliseconds: int) -> None:
+        """A kicked address may come back, a lingering room ends."""
+        self.stage.passes(milliseconds)
+        self._perhaps_the_room_is_gone()
+
+    @rule()
+    def room_is_written_down_and_read_again(self) -> None:
+        """As it is when it goes to a disk or to another machine, at any time."""
+        copy = msgspec.msgpack.decode(msgspec.msgpack.encode(self.stage.room), type=Room)
+        assert copy == self.stage.room
+        self.stage.room = copy
+
+    @invariant()
+    def every_participant_knows_what_is(self) -> None:
+        """Who is there and how, whether it is locked, who records; and moderators who waits."""
+        room = self.stage.room
+        people = {person.id: face_of(person, person.name) for person in room.participants.values()}
+        waiting = [(person.id, person.name) for person in room.waiting.values()]
+        for person in room.participants.values():
+            client = self.clients[person.id]
+            assert client.id == person.id
+            assert client.people == people
+            assert client.is_locked is (room.locked_by is not None)
+            assert client.recorders == room.recorders
+            assert list(client.waiting.items()) == (waiting if person.is_moderator else [])
+
+    @invariant()
+    def everyone_who_waits_knows_just_that(self) -> None:
+        """R20."""
+        for name in self.stage.room.waiting:
+            client = self.clients[name]
+            assert (client.waits_as, client.id, client.people) == (name, None, {})
+
+    @invariant()
+    def nobody_is_told_after_going(self) -> None:
+        """Joins and leaves pair up: the clients that are left are those who are there, or were sent away."""
+        there = {*self.stage.room.participants, *self.stage.room.waiting}
+        gone = [name for name, client in self.clients.items() if client.closed_with is not None]
+        assert there.isdisjoint(gone)
+        for name in gone:
+            del self.clients[name]
+        assert self.clients.keys() == there
+
+    @invariant()
+    def there_is_one_host_while_anyone_is(self) -> None:
+        """R11, R25."""
+        hosts = [person for person in self.stage.room.participants.values() if person.is_host]
+        assert len(hosts) == bool(self.stage.room.participants)
+        assert all(host.is_moderator for host in hosts)
+
+    @invariant()
+    def creators_are_protected_moderators(self) -> None:
+        """R11, R12."""
+        for person in self.stage.room.participants.values():
+            assert person.is_creator is (person.id in self.creators)
+            assert person.is_moderator or not person.is_creator
+
+    @invariant()
+    def ceilings_hold(self) -> None:
+        """R7, R20."""
+        assert len(self.stage.room.participants) <= self.stage.room.max_participants
+        assert len(self.stage.room.waiting) <= self.stage.policy.max_waiting
+
+    @invariant()
+    def nobody_is_stranded(self) -> None:
+        """R23: whoever needs but a seat waits only while there is none."""
+        room = self.stage.room
+        cleared = [person for person in room.waiting.values() if person.is_cleared]
+        assert not cleared or len(room.participants) == room.max_participants
+        assert not cleared or room.locked_by is None
+
+    @invariant()
+    def empty_room_has_an_end_and_nothing_left_over(self) -> None:
+        """R2, R4, R26."""
+        room = self.stage.room
+        assert (room.expires_at is None) is bool(room.participants)
+        if not room.participants:
+            assert (room.waiting, room.locked_by, room.recorders) == ({}, None, [])
+
+    def _law_of_the_door(
+        self, address: str, token: str | None, password: str | None
+    ) -> tuple[ErrorCode | None, bool]:
+        """With which code a newcomer is to be refused, if any, and whether it is to wait (R7)."""
+        room = self.stage.room
+        is_kicked = self.kicked.get(address, 0) > self.stage.now
+        waits = bool(room.participants) and token != TOKEN and (room.locked_by is not None or is_kicked)
+        if self.password not in (None, password):
+            return ErrorCode.INVALID_PASSWORD, False
+        if waits:
+            is_full = len(room.waiting) == self.stage.policy.max_waiting
+            return (ErrorCode.WAITING_ROOM_FULL if is_full else None), True
+        is_full = len(room.participants) == room.max_participants
+        return (ErrorCode.ROOM_FULL if is_full else None), False
+
+    def _law_of_the_room(self, name: str, request: requests.Message) -> ErrorCode | None:
+        """With which code a request is to be refused, if any (R19 to R24)."""
+        room = self.stage.room
+        if name not in room.participants:
+            return ErrorCode.NOT_IN_ROOM
+        if name not in room.moderators() and not isinstance(request, EVERYONES):
+            return ErrorCode.UNAUTHORIZED
+        match request:
+            case requests.AdmitUser(target) | requests.RejectUser(target) if target not in room.waiting:
+                return ErrorCode.TARGET_NOT_FOUND
+            case requests.AdmitUser() if len(room.participants) == room.max_participants:
+                return ErrorCode.ROOM_FULL
+            case requests.ModeratorAction(target) if target not in room.participants:
+                return ErrorCode.TARGET_NOT_FOUND
+            case requests.ModeratorAction(target, "kick") if target == name or target in self.creators:
+                return ErrorCode.UNAUTHORIZED
+        return None
+
+    def _comes(self, address: str, *, token: str | None, password: str | None) -> None:
+        """Newcomers enter, wait, or are refused."""
+        code, waits = self._law_of_the_door(address, token, password)
+        name = self._somebody_new(address)
+        if code is not None:
+            del self.clients[name]
+            with self.stage.refuses(code):
+                self.stage.joins(name, password=password, token=token, address=address)
+            return
+        self.stage.joins(name, password=password, token=token, address=address)
+        assert (name in self.stage.held) is waits
+        assert (name in self.stage.guesses) is (token == "wrong")
+        if token == TOKEN:
+            self.creators.add(name)
+            assert self.stage.room.participants[name].is_host
+        self._everyone_listens()
+
+    def _goes(self, name: str, *, by_word: bool) -> None:
+        """By word, or because the connection is lost."""
+        if by_word:
+            self.stage.leaves(name)
+        else:
+            self.stage.is_lost(name)
+        self._everyone_listens()
+        del self.clients[name]
+        self._perhaps_the_room_is_gone()
+
+    def _says(self, name: str, request: requests.Message) -> None:
+        """What is asked for is done, or refused."""
+        code = self._law_of_the_room(name, request)
+        if code is not None:
+            with self.stage.refuses(code):
+                self.stage.does(name, request)
+            return
+        self.stage.does(name, request)
+        self.clients[name].says(request)
+        if isinstance(request, requests.ModeratorAction) and request.action == "kick":
+            self.kicked[self.addresses[request.target_id]] = self.stage.now + KICK_WAIT
+        self._everyone_listens()
+
+    def _somebody_new(self, address: str) -> str:
+        self.count += 1
+        name = f"p{self.count}"
+        self.addresses[name] = address
+        self.clients[name] = Client()
+        return name
+
+    def _everyone_listens(self) -> None:
+        for name, client in self.clients.items():
+            for message in self.stage.overhears(name):
+                client.hears(message)
+        assert self.stage.heard() == {}, "somebody heard something after going"
+
+    def _perhaps_the_room_is_gone(self) -> None:
+        """A store removes a room whose time has come; the story goes on in a new one (R2, R4)."""
+        ends = self.stage.room.expires_at
+        if ends is not None and ends <= self.stage.now:
+            self.begins(
+                self.stage.room.max_participants,
+                self.stage.policy.max_waiting,
+                self.password is not None,
+                self.stage.room.is_precreated,
+            )
+
+
+def _one_of(names: Iterable[str], place: int) -> str:
+    there = list(names)
+    return there[place % len(there)]
+
+
+def test_any_history_leaves_everyone_with_the_truth() -> None:
+    run_state_machine_as_test(
+        History,
+        settings=settings(derandomize=True, deadline=None, max_examples=200, stateful_step_count=50),
+    )
