@@ -72,7 +72,8 @@ class Client:
             websockets.exceptions.InvalidStatus: the handshake was refused: 403 origin, 429 too many.
             OSError: nobody listens there.
         """
-        options = {"compression": None, "max_size": MAX_MESSAGE_BYTES, **options}
+        # Whoever goes with a lot unread cannot hear the server's goodbye behind it: do not wait long.
+        options = {"compression": None, "max_size": MAX_MESSAGE_BYTES, "close_timeout": 2, **options}
         async with connect_websocket(url, **options) as connection:
             yield cls(connection)
 

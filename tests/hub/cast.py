@@ -1,0 +1,201 @@
+"""The cast: ``House`` is a hub with people before it, ``Person`` a client whose connection only records.
+
+Nothing here touches a socket. ``House.settles`` lets everything that is under way come to its end.
+"""
+
+import asyncio
+import hashlib
+import itertools
+import json
+from random import Random
+from typing import Any
+
+from mikroroom.core.room import Policy
+from mikroroom.core.secrets import Password
+from mikroroom.hub.hashing import Hasher
+from mikroroom.hub.hub import Hub
+from mikroroom.hub.session import Session
+from mikroroom.settings import Settings
+from mikroroom.stores.memory import MemoryStore
+from mikroroom.stores.port import Store
+
+Message = dict[str, Any]
+
+CODE = "ABC234"
+NOON = 1_800_000_000_000
+
+
+class Clock:
+    """Milliseconds, set by hand."""
+
+    def __init__(self, now: int = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> int:
+        return self.now
+
+    def passes(self, milliseconds: int) -> None:
+        """Let time pass; backwards too, as a wall clock does when someone sets it."""
+        self.now += milliseconds
+
+
+class Tape:
+    """A connection that records what it is given, and is full when told to be."""
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+        self.closed: tuple[int, str] | None = None
+        self.is_full = False
+
+    def send(self, frame: bytes) -> bool:
+        """Record a message."""
+        if self.is_full:
+            return False
+        assert self.closed is None, f"sent after the close: {frame!r}"
+        self.frames.append(frame)
+        return True
+
+    def close(self, code: int, reason: str) -> None:
+        """Record the close."""
+        assert self.closed is None, "closed twice"
+        self.closed = (int(code), reason)
+
+
+class Hashing(Hasher):
+    """Passwords are sealed in no time, but not before ``goes_on`` where ``stops`` was called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held = 0
+        self._open = asyncio.Event()
+        self._open.set()
+
+    def stops(self) -> None:
+        """From now on hashing takes until ``goes_on``."""
+        self._open.clear()
+
+    def goes_on(self) -> None:
+        """Everything held is sealed."""
+        self._open.set()
+
+    async def seal(self, password: str, salt: bytes) -> Password:
+        """A digest of the same shape as the real one."""
+        self.held += 1
+        await self._open.wait()
+        self.held -= 1
+        return Password(salt, hashlib.sha256(salt + password.encode()).digest())
+
+
+class Person:
+    """A client: says things, and hears what its connection was given since it last listened."""
+
+    def __init__(self, name: str, session: Session, tape: Tape) -> None:
+        self.name = name
+        self.session = session
+        self.tape = tape
+        self.id = ""
+        self._heard = 0
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+    def sends(self, text: str) -> None:
+        """Send this very text."""
+        self.session.receive(text)
+
+    def says(self, kind: str, /, **fields: object) -> None:
+        """Send a message with these fields."""
+        self.sends(json.dumps({"type": kind, **fields}))
+
+    def joins(self, code: str = CODE, /, **fields: object) -> None:
+        """Ask to join. Whether it worked is to be heard."""
+        self.says("join", **{"roomId": code, "name": self.name, **fields})
+
+    def is_lost(self) -> None:
+        """The connection is gone, without a word."""
+        self.session.end()
+
+    def hears(self) -> list[Message]:
+        """What came since the last time."""
+        new, self._heard = self.tape.frames[self._heard :], len(self.tape.frames)
+        return [json.loads(frame) for frame in new]
+
+    def hears_types(self) -> list[str]:
+        """Only the types of what came since the last time, an error as its code."""
+        return [str(message.get("code", message["type"])) for message in self.hears()]
+
+    @property
+    def closed(self) -> int | None:
+        """The code with which the server closed the connection."""
+        return self.tape.closed[0] if self.tape.closed else None
+
+
+class House:
+    """A hub, and the people who come to it, each from an address of its own unless told otherwise."""
+
+    def __init__(self, settings: Settings, store: Store | None = None) -> None:
+        self.clock = Clock()
+        self.wall = Clock()
+        policy = Policy(
+            latent_age=int(settings.latent_room_age * 1_000),
+            resume_window=int(settings.resume_window * 1_000),
+            kick_wait=int(settings.kick_wait * 1_000),
+            max_waiting=settings.max_waiting,
+        )
+        self.store = store or MemoryStore(
+            max_rooms=settings.max_rooms,
+            max_latent_rooms=settings.max_latent_rooms,
+            latent_age=policy.latent_age,
+            clock=self.clock,
+        )
+        self.hub = Hub(settings, self.store, policy, Random(7), clock=self.clock, wall=self.wall)
+        self.hashing = self.hub.lobby._hasher = Hashing()
+        self.people: list[Person] = []
+        self.faults: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, fault: self.faults.append(fault))
+        self._addresses = (f"192.0.2.{number}" for number in itertools.count(1))
+        self.hub.start()
+
+    def arrives(self, name: str, address: str | None = None) -> Person:
+        """Someone connects."""
+        tape = Tape()
+        session = self.hub.connect(tape, address or next(self._addresses))
+        person = Person(name, session, tape)
+        self.people.append(person)
+        return person
+
+    def meeting(self, *names: str, code: str = CODE, **fields: object) -> list[Person]:
+        """These people in a new room without a password, with nothing left to be heard. The first is host."""
+        people = [self.arrives(name) for name in names]
+        for person in people:
+            person.joins(code, **({"isHost": True, **fields} if person is people[0] else {}))
+            assert person.session.id, f"{person} was refused: {person.hears()}"
+            person.id = person.session.id
+        self.nobody_listens()
+        return people
+
+    def nobody_listens(self) -> None:
+        """What was said up to now is of no interest."""
+        for person in self.people:
+            person.hears()
+
+    async def settles(self) -> None:
+        """Everything that was begun is done, except for hashing that was stopped."""
+        while True:
+            # Twice around the loop: a lost connection's room hears of it in a call of its own.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            deciding = [person.session._deciding for person in self.people if person.session._deciding]
+            if len(deciding) == self.hashing.held and not self.hub._partings:
+                return
+
+    async def everyone_goes(self) -> None:
+        """All connections are lost, and nothing is left of them."""
+        self.hashing.goes_on()
+        for person in self.people:
+            person.is_lost()
+        await self.settles()
+        assert self.hub._sessions == {}
+        assert self.hub._audiences == {}
+        assert self.hub.participants == 0
+        assert self.hub.active_rooms() == 0

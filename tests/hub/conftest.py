@@ -1,0 +1,36 @@
+"""What every test of the hub is given: a house, which must be empty again once everyone has gone."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from mikroroom.settings import Settings
+from mikroroom.stores.port import Store
+
+from .cast import House
+
+HouseWith = Callable[..., House]
+
+
+@pytest.fixture
+async def house_with() -> AsyncIterator[HouseWith]:
+    """Houses with settings of the test's choice. Afterwards no ghost is left, and nothing has failed."""
+    houses = []
+
+    def build(store: Store | None = None, **settings: Any) -> House:
+        house = House(Settings(**settings), store)
+        houses.append(house)
+        return house
+
+    yield build
+    for house in houses:
+        await house.everyone_goes()
+        await house.hub.stop()
+        assert house.faults == []
+
+
+@pytest.fixture
+async def house(house_with: HouseWith) -> House:
+    """A house with the settings as they come."""
+    return house_with()

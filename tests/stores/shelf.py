@@ -1,0 +1,160 @@
+"""Rooms to put into a store, verbs to do to them, and a store with its clock and its deliveries at hand."""
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+from mikroroom.core import room as rooms
+from mikroroom.core.effects import Effects, Send
+from mikroroom.core.room import Newcomer, Policy, Room
+from mikroroom.core.secrets import digest_token
+from mikroroom.protocol.events import Message
+from mikroroom.stores.journal import Journal
+from mikroroom.stores.memory import MemoryStore
+from mikroroom.stores.port import Step, Store, Verb
+
+CODE = "ABC234"
+TOKEN = "9b2e8f0c-6d5c-4f0e-9a51-6c1e7f3b2a10"
+LATENT_AGE = 60_000
+RESUME_WINDOW = 5_000
+POLICY = Policy(latent_age=LATENT_AGE, resume_window=RESUME_WINDOW, kick_wait=0, max_waiting=2)
+NOON = 1_800_000_000_000
+
+_numbers = count(1)
+
+
+class Clock:
+    """Milliseconds, set by hand."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> int:
+        return self.now
+
+    def passes(self, milliseconds: int) -> None:
+        """Let time pass."""
+        self.now += milliseconds
+
+
+# A store with these ceilings on this clock; what it keeps on a disk goes into the directory.
+Factory = Callable[[Path, Clock, int, int], Store]
+
+
+def in_memory(directory: Path, clock: Clock, max_rooms: int, max_latent_rooms: int) -> Store:
+    """Rooms that end with the process."""
+    return MemoryStore(
+        max_rooms=max_rooms, max_latent_rooms=max_latent_rooms, latent_age=LATENT_AGE, clock=clock
+    )
+
+
+def with_journal(directory: Path, clock: Clock, max_rooms: int, max_latent_rooms: int) -> Store:
+    """Rooms of which the pre-created ones are in a file as well."""
+    return MemoryStore(
+        max_rooms=max_rooms,
+        max_latent_rooms=max_latent_rooms,
+        latent_age=LATENT_AGE,
+        clock=clock,
+        journal=Journal(str(directory)),
+    )
+
+
+class Shelf:
+    """A store that was started, its clock, and all it has delivered."""
+
+    def __init__(
+        self, factory: Factory, directory: Path, *, max_rooms: int = 1_000, max_latent_rooms: int = 1_000
+    ) -> None:
+        self.clock = Clock()
+        self.delivered: Effects = []
+        self.store = factory(directory, self.clock, max_rooms, max_latent_rooms)
+        self.start()
+
+    def start(self) -> None:
+        """Start the store, again where it was stopped."""
+        self.store.start(self.delivered.extend)
+
+    def heard(self) -> Effects:
+        """What was delivered since the last time."""
+        heard, self.delivered[:] = list(self.delivered), []
+        return heard
+
+    def heard_events(self) -> list[type[Message]]:
+        """The kinds of the events among them."""
+        return [type(effect.event) for effect in self.heard() if isinstance(effect, Send)]
+
+    async def makes(self, room: Room) -> Room:
+        """Put a room there, and wait until it is."""
+        await settled(self.store.create(room, []))
+        return room
+
+    async def opens(self, code: str = CODE, name: str = "Ada") -> str:
+        """An ad-hoc room with someone in it. Returns their id."""
+        room = adhoc(code)
+        maker = newcomer(name)
+        await settled(self.store.create(room, rooms.open_room(room, maker, TOKEN)))
+        return maker.id
+
+    async def joins(self, code: str = CODE, name: str = "Bob") -> str:
+        """Someone enters. Returns their id."""
+        person = newcomer(name)
+        await settled(self.store.transact(code, joining(person)))
+        return person.id
+
+    async def leaves(self, person_id: str, code: str = CODE, *, by_word: bool = True) -> None:
+        """Someone goes: by word, or because the connection was lost."""
+        await settled(self.store.transact(code, leaving(person_id, by_word=by_word)))
+
+    async def looks(self, code: str = CODE) -> Room:
+        """The room, as a verb sees it. Raises as ``transact`` does."""
+        seen: list[Room] = []
+
+        def look(room: Room, now: int) -> Effects:
+            seen.append(room)
+            return []
+
+        await settled(self.store.transact(code, look))
+        return seen[-1]
+
+
+async def settled(step: Step) -> None:
+    """The step is done, or has raised: at once, or when it was awaited."""
+    if inspect.isawaitable(step):
+        async with asyncio.timeout(30):
+            await step
+
+
+def adhoc(code: str = CODE) -> Room:
+    """A room as someone makes it who joins."""
+    return Room(code=code, max_participants=8, creator_digest=digest_token(TOKEN))
+
+
+def precreated(code: str = CODE, *, expires_at: int = NOON + LATENT_AGE, **fields: object) -> Room:
+    """A room as it is ordered in advance."""
+    room = Room(
+        code=code,
+        max_participants=8,
+        creator_digest=digest_token(TOKEN),
+        is_precreated=True,
+        expires_at=expires_at,
+    )
+    for name, value in fields.items():
+        setattr(room, name, value)
+    return room
+
+
+def newcomer(name: str = "Bob") -> Newcomer:
+    """Someone at the door, under an id that nobody else has."""
+    return Newcomer(f"{name.lower()}-{next(_numbers)}", name, "192.0.2.1")
+
+
+def joining(person: Newcomer) -> Verb:
+    """The verb that lets someone in."""
+    return lambda room, now: rooms.join(room, person, now, POLICY)
+
+
+def leaving(person_id: str, *, by_word: bool = True) -> Verb:
+    """The verb that lets someone go."""
+    return lambda room, now: rooms.leave(room, person_id, now, POLICY, by_word=by_word)
