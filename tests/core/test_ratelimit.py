@@ -1,6 +1,6 @@
 """Limits per address, per connection, and for those who are refused too much (R30, R31)."""
 
-from mikroroom.core.ratelimit import Bucket, Tally, Window
+from mikroroom.core.ratelimit import Bucket, Sampler, Tally, Window
 
 MINUTE = 60_000
 
@@ -203,3 +203,9 @@ def test_tally_without_a_limit_never_tells() -> None:
     """R31: 0 turns a limit off."""
     tally = Tally(0, 10_000)
     assert not any(tally.add(0) for _ in range(2_000))
+
+
+def test_what_happens_often_is_told_once_a_period_with_the_number_of_the_others() -> None:
+    sampler = Sampler(1_000)
+    assert [sampler.due(now) for now in (0, 1, 999)] == [0, None, None]
+    assert [sampler.due(now) for now in (1_000, 1_500, 2_600, 3_700)] == [2, None, 1, 0]

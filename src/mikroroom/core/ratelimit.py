@@ -83,6 +83,26 @@ class Bucket:
         return True
 
 
+class Sampler:
+    """Says when to speak of something that happens often: the first time, then once per ``period``."""
+
+    __slots__ = ("_last", "_passed_over", "_period")
+
+    def __init__(self, period: int) -> None:
+        self._period = period
+        self._last: int | None = None
+        self._passed_over = 0
+
+    def due(self, now: int) -> int | None:
+        """None to pass this one over; else how many were passed over since the last one."""
+        if self._last is not None and now - self._last < self._period:
+            self._passed_over += 1
+            return None
+        self._last = now
+        passed_over, self._passed_over = self._passed_over, 0
+        return passed_over
+
+
 class Tally:
     """Tells when ``limit`` things have come within ``period`` (R31). A limit of 0 is never."""
 

@@ -40,5 +40,6 @@ class Hasher:
     def close(self) -> None:
         """Let the threads end. They come back when they are needed."""
         if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+            # Those who wait for a hash get it: what they sent after it waits as well.
+            self._threads.shutdown(wait=False)
             self._threads = None

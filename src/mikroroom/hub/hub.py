@@ -61,8 +61,10 @@ class Hub:
         self._audiences: dict[str, dict[str, Session]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tidying: asyncio.TimerHandle | None = None
+        # Losses that the store could not take, by id: the code of the room.
+        self._owed: dict[str, str] = {}
         # The event loop itself keeps no hold on what runs on it.
-        self._partings: set[asyncio.Future[None]] = set()
+        self._partings: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Make ready what is not yet. Cheap when all is."""
@@ -109,7 +111,7 @@ class Hub:
             case requests.Join():
                 return self._join(session, request)
             case requests.Leave():
-                return self._leave(session, by_word=True)
+                return self._leave(session)
             case _:
                 participant_id, code, _ = _seat_of(session)
                 return self._store.transact(
@@ -118,13 +120,8 @@ class Hub:
 
     def lose(self, session: Session) -> None:
         """A connection is gone, or being closed: its participant is lost, not gone by word (R4)."""
-        if session.id is None:
-            return
-        step = self._leave(session, by_word=False)
-        if step is not None:
-            parting = asyncio.ensure_future(step)
-            self._partings.add(parting)
-            parting.add_done_callback(self._partings.discard)
+        if session.id is not None and session.code is not None:
+            self._take_out(session.id, session.code)
 
     def deliver(self, effects: Effects) -> None:
         """Carry out what a store has committed, in order. An event is encoded once, however many hear it."""
@@ -200,10 +197,37 @@ class Hub:
             self._forget(session)
             raise
 
-    def _leave(self, session: Session, *, by_word: bool) -> Step:
-        participant_id, code = session.id, session.code
-        if participant_id is None or code is None:
+    def _leave(self, session: Session) -> Step:
+        if session.id is None or session.code is None:
             raise Refusal(ErrorCode.NOT_IN_ROOM, "You are in no room")
+        return self._leaving(session.id, session.code, by_word=True)
+
+    def _take_out(self, participant_id: str, code: str) -> None:
+        try:
+            step = self._leaving(participant_id, code, by_word=False)
+        except Exception as error:  # noqa: BLE001 - nobody is left who could be told
+            self._owe(participant_id, code, error)
+        else:
+            if step is not None:
+                parting = asyncio.create_task(self._see_out(participant_id, code, step))
+                self._partings.add(parting)
+                parting.add_done_callback(self._partings.discard)
+
+    async def _see_out(self, participant_id: str, code: str, step: Awaitable[None]) -> None:
+        try:
+            await step
+        except Exception as error:  # noqa: BLE001 - as before
+            self._owe(participant_id, code, error)
+
+    def _owe(self, participant_id: str, code: str, error: Exception) -> None:
+        """The store could not take a loss. Nobody stays here who is not there, and it is told again."""
+        self._unseat(participant_id)
+        if isinstance(error, Refusal):
+            return  # gone already
+        self._owed[participant_id] = code
+        self.limits.tell("store-failed", self.clock(), room=code, problem=str(error))
+
+    def _leaving(self, participant_id: str, code: str, *, by_word: bool) -> Step:
         return self._store.transact(
             code, lambda room, now: rooms.leave(room, participant_id, now, self._policy, by_word=by_word)
         )
@@ -266,6 +290,9 @@ class Hub:
             self._tidying = self._loop.call_later(TIDY_EVERY, self._tidy)
         self._store.tidy()
         self.limits.prune(self.clock())
+        owed, self._owed = self._owed, {}
+        for participant_id, code in owed.items():
+            self._take_out(participant_id, code)
 
 
 def _seat_of(session: Session) -> tuple[str, str, dict[str, Session]]:

@@ -1,6 +1,7 @@
 """How rooms are made and entered: passwords, guesses and ceilings, up to the verb that the store commits."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from random import Random
 
 from msgspec import Struct
@@ -71,24 +72,7 @@ class Lobby:
                 creations; ROOM_LIMIT.
         """
         self._check_guesses(newcomer.address)
-        try:
-            return self._try(newcomer, request)
-        except ProofNeeded as needed:
-            return self._join_with_proof(newcomer, request, needed.salt)
-
-    async def _join_with_proof(self, newcomer: Newcomer, request: Join, salt: bytes) -> None:
-        """Hash, and check everything again: the room may have changed meanwhile, even be another one (R7)."""
-        while True:
-            newcomer.proof = await self._hasher.seal(newcomer.password or "", salt)
-            # Guesses that were hashed side by side must not get more answers than those one after the other.
-            self._check_guesses(newcomer.address)
-            try:
-                step = self._try(newcomer, request)
-                if step is not None:
-                    await step
-                return
-            except ProofNeeded as needed:
-                salt = needed.salt
+        return self._pursue(newcomer, request, partial(self._enter, newcomer, request))
 
     async def create_room(self, request: CreateRoom) -> CreatedRoom:
         """Make a pre-created room (R2).
@@ -125,17 +109,53 @@ class Lobby:
         """A wrong password, code or token came from this address (R30)."""
         self._limits.guesses.take(address, self._clock())
 
-    def _try(self, newcomer: Newcomer, request: Join) -> Step:
+    def _pursue(self, newcomer: Newcomer, request: Join, attempt: Callable[[], Step]) -> Step:
+        """Go from one attempt to the next, until one succeeds, has to be awaited, or is refused for good."""
+        while True:
+            try:
+                step = attempt()
+            except (ProofNeeded, CodeTaken, Refusal) as obstacle:
+                attempt = self._way_around(newcomer, request, obstacle)
+            else:
+                return None if step is None else self._await(newcomer, request, step)
+
+    async def _await(self, newcomer: Newcomer, request: Join, step: Awaitable[None]) -> None:
         try:
-            return self._store.transact(
-                request.room_id, lambda room, now: rooms.join(room, newcomer, now, self._policy)
-            )
-        except Refusal as refusal:
-            if refusal.code is ErrorCode.ROOM_NOT_FOUND and request.is_host:
-                return self._make(newcomer, request)
-            if _is_failed_guess(refusal, newcomer):
-                self.count_wrong_guess(newcomer.address)
-            raise
+            await step
+        except (ProofNeeded, CodeTaken, Refusal) as obstacle:
+            further = self._pursue(newcomer, request, self._way_around(newcomer, request, obstacle))
+            if further is not None:
+                await further
+
+    def _way_around(
+        self, newcomer: Newcomer, request: Join, obstacle: ProofNeeded | CodeTaken | Refusal
+    ) -> Callable[[], Step]:
+        """What to attempt after this. Raises the ``Refusal`` if there is nothing."""
+        match obstacle:
+            case ProofNeeded(salt=salt):
+                return partial(self._prove, newcomer, request, salt)
+            case CodeTaken():  # someone was faster: enter as anyone else would (R5)
+                return partial(self._enter, newcomer, request)
+            case Refusal(code=ErrorCode.ROOM_NOT_FOUND) if request.is_host:
+                return partial(self._make, newcomer, request)
+            case Refusal():
+                if _is_failed_guess(obstacle, newcomer):
+                    self.count_wrong_guess(newcomer.address)
+                raise obstacle
+
+    def _enter(self, newcomer: Newcomer, request: Join) -> Step:
+        return self._store.transact(
+            request.room_id, lambda room, now: rooms.join(room, newcomer, now, self._policy)
+        )
+
+    async def _prove(self, newcomer: Newcomer, request: Join, salt: bytes) -> None:
+        """Hash, and check everything again: the room may have changed meanwhile, even be another one (R7)."""
+        newcomer.proof = await self._hasher.seal(newcomer.password or "", salt)
+        # Guesses that were hashed side by side must not get more answers than those one after the other.
+        self._check_guesses(newcomer.address)
+        step = self._enter(newcomer, request)
+        if step is not None:
+            await step
 
     def _make(self, newcomer: Newcomer, request: Join) -> Step:
         """Make an ad-hoc room with its maker in it (R4)."""
@@ -152,10 +172,7 @@ class Lobby:
             creator_digest=secrets.digest_token(token),
             password=newcomer.proof,
         )
-        try:
-            return self._store.create(room, rooms.open_room(room, newcomer, token))
-        except CodeTaken:
-            return self._try(newcomer, request)  # someone was faster: enter as anyone else would (R5)
+        return self._store.create(room, rooms.open_room(room, newcomer, token))
 
     def _default_size(self) -> int:
         return min(self._settings.default_participants, self._settings.max_participants)

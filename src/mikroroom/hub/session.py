@@ -8,7 +8,7 @@ from typing import Protocol
 
 from msgspec import UNSET
 
-from mikroroom.core.ratelimit import Bucket, Tally
+from mikroroom.core.ratelimit import Bucket, Sampler, Tally
 from mikroroom.logs import Line
 from mikroroom.protocol import events
 from mikroroom.protocol.codec import TYPE_OF, InvalidMessage, decode_request, encode
@@ -65,10 +65,9 @@ class Session:
         "_deferred_characters",
         "_hub",
         "_join_timer",
-        "_last_logged",
-        "_last_told",
+        "_logged",
         "_refused",
-        "_unlogged",
+        "_told",
         "address",
         "allowance",
         "audience",
@@ -91,9 +90,8 @@ class Session:
         self.last_stamp = 0
         self.allowance = Bucket(settings.message_burst, settings.messages_per_second, hub.clock())
         self._refused = Tally(settings.refused_messages, REFUSED_PERIOD)
-        self._last_told = -TELL_LIMIT_EVERY
-        self._last_logged = -LOG_REFUSALS_EVERY
-        self._unlogged = 0
+        self._told = Sampler(TELL_LIMIT_EVERY)
+        self._logged = Sampler(LOG_REFUSALS_EVERY)
         self._deciding: asyncio.Task[None] | None = None
         self._deferred: deque[str] = deque()
         self._deferred_characters = 0
@@ -220,19 +218,16 @@ class Session:
         self.refuse(Refusal(ErrorCode.SERVER_ERROR, "The server failed to do this"), name)
 
     def _refuse_for_rate(self, now: int) -> None:
-        if now - self._last_told >= TELL_LIMIT_EVERY:
-            self._last_told = now
+        if self._told.due(now) is not None:
             self.refuse(Refusal(ErrorCode.RATE_LIMITED, "Too many messages; the last ones were dropped"))
         else:
             self._count_refused()
 
     def _log_refusal(self, refusal: Refusal, request_type: str | None) -> None:
         """One line a second at the most: what a client does wrong must not fill the disk."""
-        now = self._hub.clock()
-        if now - self._last_logged < LOG_REFUSALS_EVERY:
-            self._unlogged += 1
+        passed_over = self._logged.due(self._hub.clock())
+        if passed_over is None:
             return
-        self._last_logged = now
         log.info(
             Line(
                 "refused",
@@ -241,10 +236,9 @@ class Session:
                 room=self.code,
                 participant=self.id,
                 address=self.address,
-                more_before=self._unlogged or None,
+                more_before=passed_over or None,
             )
         )
-        self._unlogged = 0
 
     def _count_refused(self) -> None:
         if self._refused.add(self._hub.clock()):

@@ -133,7 +133,6 @@ class Journal:
             if version not in (0, SCHEMA_VERSION):
                 raise _OtherSchema(f"schema version {version}, this program knows {SCHEMA_VERSION}")
             if version == 0:
-                database.execute("PRAGMA journal_mode = WAL")
                 database.execute(
                     "CREATE TABLE IF NOT EXISTS rooms (code TEXT PRIMARY KEY, record BLOB NOT NULL)"
                 )
@@ -168,7 +167,7 @@ class Journal:
         log.error(Line("journal-unreadable", path=str(self._path), problem=str(error), set_aside=str(aside)))
         try:
             self._path.replace(aside)
-            for suffix in ("-wal", "-shm"):
+            for suffix in ("-journal", "-wal", "-shm"):
                 Path(f"{self._path}{suffix}").unlink(missing_ok=True)
         except OSError as failure:
             self._report(failure)

@@ -49,6 +49,8 @@ class AnswerHeaders:
             return
         if self._root_path and not scope.get("root_path"):
             scope["root_path"] = self._root_path
+            if scope["path"] == self._root_path:
+                scope["path"] += "/"
         cors = self._cors(Headers(scope=scope).get("origin"))
         started = False
 

@@ -63,8 +63,10 @@ async def create_room(request: Request) -> Response:
     hub: Hub = request.app.state.hub
     hub.start()
     settings: Settings = request.app.state.settings
-    wait = hub.limits.rooms.take(client_of(request, request.app.state.trusted), hub.clock())
+    address, now = client_of(request, request.app.state.trusted), hub.clock()
+    wait = hub.limits.rooms.take(address, now)
     if wait:
+        hub.limits.tell("rooms-limited", now, address=address)
         return too_many(wait)
     body = await _read(request, settings.max_body_bytes)
     if body is None:

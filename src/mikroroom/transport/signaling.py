@@ -1,7 +1,6 @@
 """``/ws``: the signaling endpoint. It lets a client in, and hands what it says to its session."""
 
 import asyncio
-import logging
 from typing import Any
 
 from starlette.endpoints import WebSocketEndpoint
@@ -10,15 +9,12 @@ from starlette.websockets import WebSocket
 
 from mikroroom.hub.hub import Hub
 from mikroroom.hub.session import Session
-from mikroroom.logs import Line
 from mikroroom.protocol.codes import CloseCode
 from mikroroom.settings import Settings
 from mikroroom.transport.answers import error, too_many
 from mikroroom.transport.clients import client_of
 from mikroroom.transport.connection import AsgiConnection
 from mikroroom.transport.headers import is_allowed
-
-log = logging.getLogger(__name__)
 
 # Policy violation (RFC 6455, 7.4.1): for servers that cannot refuse a handshake with an HTTP status.
 REFUSED = 1008
@@ -73,13 +69,14 @@ class SignalingEndpoint(WebSocketEndpoint):
             self._session.end()
 
     def _refusal(self, websocket: WebSocket, address: str, settings: Settings) -> Response | None:
+        limits, now = self._hub.limits, self._hub.clock()
         origin = websocket.headers.get("origin")
         if origin is not None and not is_allowed(origin, settings.allowed_origins):
-            log.warning(Line("origin-refused", origin=origin, address=address))
+            limits.tell("origin-refused", now, address=address, origin=origin)
             return error(403, "This origin is not allowed")
-        wait = self._hub.limits.connections.take(address, self._hub.clock())
+        wait = limits.connections.take(address, now)
         if wait:
-            log.warning(Line("limited", what="connections", address=address))
+            limits.tell("connections-limited", now, address=address)
             return too_many(wait)
         return None
 
