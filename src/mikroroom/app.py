@@ -20,7 +20,7 @@ from mikroroom.stores.journal import Journal
 from mikroroom.stores.memory import MemoryStore
 from mikroroom.transport import http
 from mikroroom.transport.headers import AnswerHeaders
-from mikroroom.transport.signaling import SignalingEndpoint
+from mikroroom.transport.signaling import SignalingEndpoint, nowhere
 
 
 def create_app(settings: Settings | None = None) -> Starlette:
@@ -65,6 +65,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
             Route("/api/rooms", http.create_room, methods=["POST"]),
             Route("/ws", http.upgrade_required),
             WebSocketRoute("/ws", SignalingEndpoint),
+            WebSocketRoute("/{path:path}", nowhere),
         ],
         middleware=[
             Middleware(AnswerHeaders, allowed_origins=settings.allowed_origins, root_path=settings.root_path)

@@ -81,6 +81,11 @@ class SignalingEndpoint(WebSocketEndpoint):
         return None
 
 
+async def nowhere(websocket: WebSocket) -> None:
+    """A WebSocket handshake anywhere else: 404, as for any other request (R29)."""
+    await _deny(websocket, error(404, "Not Found"))
+
+
 async def _deny(websocket: WebSocket, refusal: Response) -> None:
     if "websocket.http.response" in websocket.scope.get("extensions", {}):
         await websocket.send_denial_response(refusal)
