@@ -189,14 +189,15 @@ def test_mute_and_unmute_are_heard_by_all_and_the_target_hears_the_action_first(
 
 
 def test_mute_leaves_the_rest_of_the_state_alone() -> None:
-    """R24, R12."""
+    """R24, R12: and it is told whole."""
     stage = meeting("ada", "bob")
     stage.does("bob", requests.UpdateState(is_video_off=True, is_hand_raised=True))
+    stage.room.participants["bob"].is_connected = False
     stage.heard()
     stage.acts_on("ada", "bob", "mute")
     assert stage.overhears("ada") == [
         events.ParticipantUpdated(
-            CODE, "bob", is_muted=True, is_video_off=True, is_hand_raised=True, is_connected=True
+            CODE, "bob", is_muted=True, is_video_off=True, is_hand_raised=True, is_connected=False
         )
     ]
 

@@ -173,6 +173,21 @@ def test_bucket_without_a_rate_is_no_limit() -> None:
     assert all(bucket.take(0) for _ in range(1_000))
 
 
+# Sampler: the first of many, then one in so long
+
+
+def test_sampler_speaks_of_the_first_and_then_once_per_period_with_how_many_it_passed_over() -> None:
+    """So that a flood of refusals is no flood of lines."""
+    sampler = Sampler(1_000)
+    spoken = [sampler.due(now) for now in (0, 0, 1, 999, 1_000, 1_001, 2_000)]
+    assert spoken == [0, None, None, None, 3, None, 1]
+
+
+def test_sampler_speaks_of_each_that_comes_alone() -> None:
+    sampler = Sampler(1_000)
+    assert [sampler.due(now) for now in (5, 1_005, 9_000)] == [0, 0, 0]
+
+
 # Tally: so many within so long
 
 

@@ -233,6 +233,11 @@ def test_body_that_is_malformed_wrong_or_out_of_range_is_refused(body: bytes) ->
     [
         "",
         "{",
+        "null {}",
+        "[]",
+        "[" * DEPTH,
+        '{"roomId":"ABC123"}',
+        '{"type":5}',
         '{"type":"chat"}',
         '{"type":"error","roomId":5,"participantId":""}',
         "\ud800",

@@ -3,7 +3,7 @@
 import json
 
 import msgspec
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mikroroom.protocol import requests
@@ -21,7 +21,12 @@ from mikroroom.protocol.codes import ErrorCode
 
 from .examples import EXAMPLES, TEXTS
 
-bounded = settings(derandomize=True, deadline=None, max_examples=150)
+bounded = settings(
+    derandomize=True,
+    deadline=None,
+    max_examples=150,
+    suppress_health_check=[HealthCheck.too_slow],  # of a busy machine
+)
 
 any_text = st.text(st.characters())  # lone surrogates too
 whole_text = st.text()

@@ -1,0 +1,240 @@
+"""The cast: a ``Person`` is one client of a server.
+
+Nobody here waits by the clock. That a person hears *nothing* is shown with a fence: it says something of no
+known type, which every server must refuse, and whatever was sent to it earlier has to arrive before that
+refusal. Every wait for something that must come is bounded by ``PATIENCE``.
+"""
+
+import asyncio
+import contextlib
+import json
+import random
+import socket
+import string
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+Message = dict[str, Any]
+
+# Seconds after which what should have come is taken never to come: far more than a slow machine needs.
+PATIENCE = 15.0
+
+FENCE = "fence"
+
+# What each message of the server has at least: by the reference, and R12, R15, R18, R20, R27 beyond it.
+_BASE: dict[str, Any] = {"type": str, "roomId": str, "participantId": str, "timestamp": (int, float)}
+_FLAGS: dict[str, Any] = dict.fromkeys(
+    ("isMuted", "isVideoOff", "isHandRaised", "isModerator", "isHost", "isConnected"), bool
+)
+_SHAPES: dict[str, dict[str, Any]] = {
+    "participant-joined": {"name": str, **_FLAGS},
+    "participant-updated": _FLAGS,
+    "waiting-room": {"name": str},
+    "chat": {"text": str, "messageId": str},
+    "room-locked": {"lockedBy": str},
+    "room-unlocked": {"unlockedBy": str},
+    "recording-started": {"startedBy": str},
+    "recording-stopped": {"stoppedBy": str},
+    "moderator-action": {"targetId": str, "action": str},
+    "error": {"message": str, "code": str},
+}
+
+
+class Person:
+    """Someone with a client: ``says`` and ``hears`` things, and fails the test when hearing anything else.
+
+    ``id`` and ``room`` are what the server made of the last join. ``text`` is the last message as it came.
+    """
+
+    def __init__(self, name: str, connection: ClientConnection) -> None:
+        self.name = name
+        self.connection = connection
+        self.id = ""
+        self.room = ""
+        self.text = ""
+        self._held: deque[Message] = deque()
+
+    def __repr__(self) -> str:
+        return f"<{self.name} {self.id} in {self.room or 'no room'}>"
+
+    # Saying
+
+    async def sends(self, message: str | bytes) -> None:
+        """Send this very text, or bytes as a binary message."""
+        async with asyncio.timeout(PATIENCE):
+            await self.connection.send(message)
+
+    async def says(self, kind: str, /, **fields: object) -> None:
+        """Send a message with the base structure of the reference around these fields."""
+        base = {"roomId": self.room, "participantId": self.id, "timestamp": time.time_ns() // 1_000_000}
+        await self.sends(json.dumps({"type": kind, **base, **fields}))
+
+    async def asks_to_join(self, code: str, **fields: object) -> None:
+        """Send a ``join`` and leave the answer to be heard."""
+        await self.says("join", **{"roomId": code, "participantId": "", "name": self.name, **fields})
+
+    async def joins(self, code: str, **fields: object) -> Message:
+        """Join, and hear so. Returns the own ``participant-joined``; the snapshot is still to be heard."""
+        await self.asks_to_join(code, **fields)
+        return await self.is_let_in()
+
+    async def knocks(self, code: str, **fields: object) -> Message:
+        """Ask to join a room that is locked, and hear that one must wait."""
+        await self.asks_to_join(code, **fields)
+        waiting = await self.hears("waiting-room", name=self.name)
+        self.id, self.room = waiting["participantId"], waiting["roomId"]
+        return waiting
+
+    async def leaves(self) -> None:
+        """Leave by word. Whether the server confirms it is open: what comes until it is done is dropped."""
+        await self.says("leave")
+        await self.hears_everything()
+        self.id = self.room = ""
+
+    async def hangs_up(self) -> None:
+        """Close the connection in good order."""
+        async with asyncio.timeout(PATIENCE):
+            await self.connection.close()
+
+    async def vanishes(self) -> None:
+        """Cut the connection off, without a word: the server gets a reset."""
+        lingering = self.connection.transport.get_extra_info("socket")
+        lingering.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+        self.connection.transport.abort()
+        async with asyncio.timeout(PATIENCE):
+            await self.connection.wait_closed()
+
+    # Hearing
+
+    async def hears(self, kind: str, /, **fields: object) -> Message:
+        """The next message is of this type and has these fields (and may have more). Returns it."""
+        message = await self.hears_something()
+        expected = {"type": kind, **fields}
+        heard = {name: message.get(name, "(absent)") for name in expected}
+        assert heard == expected, f"{self!r} heard {message}"
+        return message
+
+    async def hears_something(self) -> Message:
+        """The next message, whatever it is."""
+        return self._held.popleft() if self._held else await self._receive()
+
+    async def hears_everything(self) -> list[Message]:
+        """All messages up to now that were not heard yet."""
+        await self.is_done()
+        heard = list(self._held)
+        self._held.clear()
+        return heard
+
+    async def hears_until(self, kind: str, /, **fields: object) -> list[Message]:
+        """All messages up to the first of this type with these fields, which is the last one returned."""
+        heard: list[Message] = []
+        while not heard or not _fits(heard[-1], kind, fields):
+            heard.append(await self.hears_something())
+        return heard
+
+    async def hears_nothing(self, *, after: "Person | None" = None) -> None:
+        """Nothing more has come; not even once all that ``after`` said has been dealt with."""
+        if after:
+            await after.is_done()
+        heard = await self.hears_everything()
+        assert not heard, f"{self!r} should have heard nothing"
+
+    async def is_let_in(self) -> Message:
+        """The next message is the own ``participant-joined``."""
+        joined = await self.hears("participant-joined", name=self.name)
+        if self.id and self.room:
+            assert joined["participantId"] == self.id, "an admitted person keeps its id"
+        self.id, self.room = joined["participantId"], joined["roomId"]
+        return joined
+
+    async def is_refused(self, code: str, request: str | None = None) -> Message:
+        """The next message is an error with this code (and, if given, about this type of request)."""
+        about = {"requestType": request} if request else {}
+        return await self.hears("error", code=code, **about)
+
+    async def is_done(self) -> None:
+        """The fence: everything this person said has been dealt with. What it hears meanwhile is kept."""
+        await self.sends(json.dumps({"type": FENCE}))
+        while not _is_fence(message := await self._receive()):
+            self._held.append(message)
+
+    async def is_closed_with(self, code: int) -> None:
+        """Nothing more comes, and the connection is closed with this code."""
+        heard = await self.hears_until_closed()
+        assert (heard, self.connection.close_code) == ([], code), f"{self!r}"
+
+    async def hears_until_closed(self) -> list[Message]:
+        """All messages until the connection is closed, which it must be."""
+        heard = list(self._held)
+        self._held.clear()
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                heard.append(await self._receive())
+        return heard
+
+    async def _receive(self) -> Message:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                text = await self.connection.recv()
+        except TimeoutError:
+            pytest.fail(f"{self!r} waited in vain to hear something")
+        assert isinstance(text, str), "signaling is text"
+        self.text = text
+        message: Message = json.loads(text)
+        self._check(message)
+        return message
+
+    def _check(self, message: Message) -> None:
+        """What holds for every message of the server, so that no test needs to say it."""
+        for field, kind in (_BASE | _SHAPES.get(message.get("type", ""), {})).items():
+            assert isinstance(message.get(field), kind), f"`{field}` is missing or wrong in {message}"
+        assert not isinstance(message["timestamp"], bool), message
+        if message["type"] == "error":
+            assert (message["roomId"], message["participantId"]) == ("", ""), message
+            assert message["message"] and message["code"], message
+        elif self.room:
+            assert message["roomId"] == self.room, f"{self!r} heard something of another room: {message}"
+
+
+async def eventually(happens: Callable[[], Awaitable[bool]]) -> None:
+    """Ask again and again until it is so: for what the server does by its own clock."""
+    async with asyncio.timeout(PATIENCE):
+        while not await happens():
+            await asyncio.sleep(0.05)
+
+
+def new_code() -> str:
+    """A room code that nobody has used."""
+    return "".join(random.choices(string.ascii_uppercase + string.digits, k=6))
+
+
+async def make_moderator(host: Person, chosen: Person, *others: Person) -> None:
+    """Someone becomes a moderator, and everyone has heard all about it."""
+    await host.says("moderator-action", targetId=chosen.id, action="make-moderator")
+    for person in (host, *others):
+        await person.hears("participant-updated", participantId=chosen.id, isModerator=True)
+    heard = [(await chosen.hears_something())["type"] for _ in range(2)]
+    assert sorted(heard) == ["moderator-action", "participant-updated"]
+
+
+def ids(heard: list[Message], kind: str) -> list[str]:
+    """Whom the messages of one type are about, in order."""
+    return [message["participantId"] for message in heard if message["type"] == kind]
+
+
+def _fits(message: Message, kind: str, fields: dict[str, object]) -> bool:
+    return {"type": kind, **fields}.items() <= message.items()
+
+
+def _is_fence(message: Message) -> bool:
+    return (
+        message["type"] == "error"
+        and message["code"] == "INVALID_MESSAGE"
+        and message.get("requestType") in (None, FENCE)
+    )
