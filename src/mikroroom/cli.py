@@ -26,6 +26,7 @@ from mikroroom.app import create_app
 from mikroroom.logs import Line
 from mikroroom.settings import CONFIG, OPTIONS, Option, Settings, SettingsError, shown
 from mikroroom.terminal import attend
+from mikroroom.transport.guard import GuardedProtocol
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,9 @@ def serve(chosen: Settings) -> int:
         return 1
     try:
         listeners = listen(chosen)
+    except UnicodeError:  # of a name that cannot be looked up (RFC 5890)
+        log.error(Line("cannot listen", host=chosen.host, port=chosen.port, reason="not a host name"))
+        return 1
     except OSError as error:
         hint = _HINTS.get(error.errno or 0)
         log.error(Line("cannot listen", host=chosen.host, port=chosen.port, reason=error.strerror, hint=hint))
@@ -109,13 +113,15 @@ def listen(chosen: Settings) -> list[socket.socket]:
     port = chosen.port
     found = socket.getaddrinfo(chosen.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     for family, _, _, _, address in dict.fromkeys(found):
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener = None
         try:
+            listener = socket.socket(family, socket.SOCK_STREAM)
             _set_options(listener, chosen)
             listener.bind((address[0], port, *address[2:]))
             listener.listen(BACKLOG)
         except OSError as error:
-            listener.close()
+            if listener is not None:
+                listener.close()
             # Names such as localhost have an IPv6 address even where the machine has no IPv6.
             if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                 for other in listeners:
@@ -162,7 +168,7 @@ class _Server(uvicorn.Server):
                 create_app(chosen),
                 loop="uvloop" if importlib.util.find_spec("uvloop") else "asyncio",
                 http="httptools",
-                ws="websockets-sansio",
+                ws=GuardedProtocol,
                 ws_max_size=chosen.max_message_bytes,
                 ws_ping_interval=chosen.ping_interval,
                 ws_ping_timeout=chosen.ping_timeout,

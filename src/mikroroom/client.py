@@ -104,16 +104,21 @@ class Client:
                 max_participants=max_participants,
             )
         )
+        # What is heard of a room that was left before is not about this one.
+        code, name = room_id.upper(), name.strip()
         while True:
             match await self.receive():
-                case events.ParticipantJoined() as joined:
+                case events.ParticipantJoined(room_id=where, name=who) as joined if (where, who) == (
+                    code,
+                    name,
+                ):
                     self.id, self.room_id = joined.participant_id, joined.room_id
                     self.creator_token = joined.creator_token or None
                     return joined
-                case events.WaitingRoom() as waiting:
+                case events.WaitingRoom(room_id=where, name=who) as waiting if (where, who) == (code, name):
                     self.id, self.room_id = waiting.participant_id, waiting.room_id
                     return waiting
-                case events.Error() as error:
+                case events.Error(request_type="join") as error:
                     raise RefusedError(error)
 
     async def leave(self) -> None:

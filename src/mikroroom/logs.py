@@ -97,7 +97,9 @@ def _is_news(record: logging.LogRecord) -> bool:
     # Tasks cut off when the time to stop is over have been counted in a line of their own.
     cut_off = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
     # And bad text from a client is the client's failure.
-    return not cut_off and not str(record.msg).startswith("Invalid UTF-8 sequence received")
+    # A handshake that the app has refused has been told by the app.
+    noise = ("Invalid UTF-8 sequence received", "ASGI callable returned without completing handshake")
+    return not cut_off and not str(record.msg).startswith(noise)
 
 
 def _cut(value: object) -> object:

@@ -306,8 +306,10 @@ def _file(path: str, lines: list[str]) -> dict[str, Any]:
         return tomllib.loads(Path(path).expanduser().read_text("utf-8"))
     except OSError as error:
         lines.append(f"{path}: cannot be read: {error.strerror}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         lines.append(f"{path}: is not TOML: {error}")
+    except RuntimeError as error:  # a home directory that nobody has
+        lines.append(f"{path}: cannot be read: {error}")
     return {}
 
 
@@ -321,7 +323,7 @@ def _unknown(layer: _Layer, name: str, value: object) -> str:
     bare = name.removeprefix(PREFIX).strip("-").replace("-", "_").lower()
     near = next(iter(difflib.get_close_matches(bare, OPTIONS, n=1)), "")
     # A misspelt secret is a secret still.
-    secret = any(word in bare for word in ("secret", "credential", "password", "token"))
+    secret = any(word in bare for word in ("secret", "credential", "pass", "token", "key", "auth"))
     hint = f"did you mean {layer.name(OPTIONS[near])}?" if near else "`mikroroom config` lists them all"
     return f"{layer.line(name, MASK if secret else shown(near, value))}: unknown setting; {hint}"
 

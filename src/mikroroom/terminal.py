@@ -5,6 +5,8 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 
+from websockets.exceptions import WebSocketException
+
 from mikroroom.client import Client, DisconnectedError, RefusedError
 from mikroroom.protocol import events
 from mikroroom.protocol.events import Event
@@ -105,7 +107,7 @@ async def attend(url: str, code: str, name: str, *, password: str | None, is_hos
             if not listening.done():
                 listening.cancel()
                 await client.leave()
-    except (RefusedError, DisconnectedError, ValueError, OSError) as error:
+    except (RefusedError, DisconnectedError, WebSocketException, ValueError, OSError) as error:
         _print(f"! {error}")
         return 1
     return 0

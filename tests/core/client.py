@@ -145,8 +145,6 @@ class Client:
         assert message.stopped_by == someone
         if someone in self.recorders:
             self.recorders.remove(someone)
-        else:
-            self.recorders.clear()
 
     def _changes(self, someone: str, **flags: bool) -> None:
         self.people[someone] = msgspec.structs.replace(self.people[someone], **flags)

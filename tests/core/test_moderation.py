@@ -386,7 +386,7 @@ def test_running_recordings_are_told_to_late_joiners() -> None:
     assert stage.hears("dora")[-2:] == ["recording-started cleo by cleo", "recording-started bob by bob"]
 
 
-def test_recording_stopped_by_one_who_does_not_record_ends_those_that_run() -> None:
+def test_recording_stopped_by_one_who_does_not_record_hides_none_that_runs() -> None:
     """R18."""
     stage = meeting("ada", "bob", "cleo")
     stage.acts_on("ada", "bob", "make-moderator")
@@ -395,4 +395,4 @@ def test_recording_stopped_by_one_who_does_not_record_ends_those_that_run() -> N
     stage.does("bob", requests.StopRecording())
     assert stage.hears("cleo") == ["recording-stopped bob by bob"]
     stage.joins("dora")
-    assert stage.hears("dora")[-1] == "participant-joined cleo"
+    assert stage.hears("dora")[-1] == "recording-started ada by ada"

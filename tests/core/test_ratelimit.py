@@ -62,17 +62,26 @@ def test_place_given_back_is_free_again() -> None:
     """R13."""
     window = Window(2, MINUTE)
     taken(window, "a", 0, 2)
-    window.give_back("a")
+    window.give_back("a", 0)
     assert taken(window, "a", 1, 2) == [0, MINUTE - 1]
 
 
 def test_place_given_back_by_one_who_has_none_frees_nothing() -> None:
     window = Window(1, MINUTE)
-    window.give_back("a")
+    window.give_back("a", 0)
     window.take("a", 0)
-    window.give_back("a")
-    window.give_back("a")
+    window.give_back("a", 0)
+    window.give_back("a", 0)
     assert taken(window, "a", 0, 2) == [0, MINUTE]
+
+
+def test_place_given_back_when_it_counts_no_longer_is_not_another_ones() -> None:
+    """R13: with a long time to join, the place has been free again for a while."""
+    window = Window(1, MINUTE)
+    window.take("a", 0)
+    window.take("a", MINUTE)
+    window.give_back("a", 0)
+    assert window.take("a", MINUTE + 1) == MINUTE - 1
 
 
 def test_prune_forgets_the_keys_whose_places_are_free_again() -> None:
@@ -93,7 +102,7 @@ def test_prune_forgets_the_keys_whose_places_are_free_again() -> None:
 def test_prune_forgets_a_key_that_gave_its_only_place_back() -> None:
     window = Window(2, MINUTE)
     window.take("a", 0)
-    window.give_back("a")
+    window.give_back("a", 0)
     window.prune(0)
     assert window._taken == {}
 

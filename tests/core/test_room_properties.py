@@ -99,6 +99,16 @@ class History(RuleBasedStateMachine):
         self._goes(next(name for name, client in self.clients.items() if client.is_host), by_word=by_word)
 
     @precondition(lambda self: self.stage.room.participants)
+    @rule(addresses=st.lists(st.sampled_from(ADDRESSES), min_size=1, max_size=3))
+    def crowd_gathers_before_a_locked_door_that_is_opened(self, addresses: list[str]) -> None:
+        """Rare if left to chance, and how people come to wait for nothing but a seat (R23)."""
+        host = _one_of(self.stage.room.moderators(), 0)
+        self._says(host, requests.LockRoom())
+        for address in addresses:
+            self._comes(address, token=None, password=self.password)
+        self._says(host, requests.UnlockRoom())
+
+    @precondition(lambda self: self.stage.room.participants)
     @rule(who=places, saying=of_oneself)
     def participant_says_something_of_itself(self, who: int, saying: requests.Message) -> None:
         """Whoever is in the room may."""
@@ -332,8 +342,8 @@ def test_any_history_leaves_everyone_with_the_truth() -> None:
         settings=settings(
             derandomize=True,
             deadline=None,
-            max_examples=200,
-            stateful_step_count=50,
+            max_examples=250,
+            stateful_step_count=100,
             suppress_health_check=[HealthCheck.too_slow],  # of a busy machine
         ),
     )

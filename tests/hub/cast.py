@@ -78,7 +78,7 @@ class Hashing(Hasher):
         """Everything held is sealed."""
         self._open.set()
 
-    async def seal(self, password: str, salt: bytes) -> Password:
+    async def seal(self, password: str, salt: bytes, client: str) -> Password:
         """A digest of the same shape as the real one."""
         self.held += 1
         await self._open.wait()
@@ -159,7 +159,7 @@ class House:
     def arrives(self, name: str, address: str | None = None) -> Person:
         """Someone connects."""
         tape = Tape()
-        session = self.hub.connect(tape, address or next(self._addresses))
+        session = self.hub.connect(tape, address or next(self._addresses), self.clock())
         person = Person(name, session, tape)
         self.people.append(person)
         return person

@@ -163,8 +163,8 @@ async def test_a_loss_that_the_store_cannot_take_is_told_to_it_again(
 async def test_tidying_goes_on_after_a_fault(house_with: HouseWith, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hubs, "TIDY_EVERY", 0.001)
     store = Faulty()
-    store.fault = OSError("out of reach")
     house = house_with(store)
+    store.fault = OSError("out of reach")
     async with asyncio.timeout(5):
         while len(house.faults) < 3:
             await asyncio.sleep(0.005)

@@ -163,3 +163,22 @@ async def test_limits_forget_the_addresses_that_are_gone(house_with: HouseWith) 
     house.clock.passes(60_001)
     house.hub._tidy()
     assert len(house.hub.limits.guesses._taken) == 0
+
+
+async def test_a_room_that_may_not_be_made_is_a_wrong_code(house_with: HouseWith) -> None:
+    """Else whoever has used up its rooms could try code after code: the refusal tells that there is none."""
+    house = house_with(rooms_per_minute=1, guesses_per_minute=3)
+    house.meeting("Ada")
+    bob = house.arrives("Bob", HERE)
+    assert await guesses(house, bob, code="AAAAAA", isHost=True) == "participant-joined"
+    codes = ["BBBBBB", "CCCCCC", "DDDDDD", CODE]
+    assert [await guesses(house, bob, code=code, isHost=True) for code in codes] == ["RATE_LIMITED"] * 4
+
+
+async def test_no_password_is_hashed_for_a_room_that_may_not_be_made(house_with: HouseWith) -> None:
+    house = house_with(rooms_per_minute=1)
+    bob = house.arrives("Bob", HERE)
+    assert await guesses(house, bob, code="AAAAAA", isHost=True) == "participant-joined"
+    house.hashing.stops()
+    bob.joins("BBBBBB", isHost=True, password="sesame")
+    assert bob.hears_types() == ["RATE_LIMITED"]

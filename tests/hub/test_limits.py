@@ -71,6 +71,22 @@ async def test_a_client_whose_join_is_refused_late_is_given_up_all_the_same(hous
     assert bob.closed == CloseCode.NEVER_JOINED
 
 
+async def test_a_client_cannot_put_off_its_end_by_one_join_after_the_other(house_with: HouseWith) -> None:
+    """R13: the join that is being decided when the time is up is the last one."""
+    house = house_with(join_timeout=0.01)
+    ada, bob = house.arrives("Ada"), house.arrives("Bob")
+    ada.joins(isHost=True, password="sesame")
+    await house.settles()
+    house.hashing.stops()
+    for _ in range(3):
+        bob.joins(password="wrong")
+    await is_closed(house.arrives("Waiter"))
+    house.hashing.goes_on()
+    await house.settles()
+    assert bob.hears_types() == ["INVALID_PASSWORD"]
+    assert bob.closed == CloseCode.NEVER_JOINED
+
+
 async def test_whoever_waits_to_be_admitted_has_joined_enough(house_with: HouseWith) -> None:
     house = house_with(join_timeout=0.05)
     (ada,) = house.meeting("Ada")

@@ -10,7 +10,7 @@ from mikroroom.core import secrets
 from mikroroom.core.effects import Effects
 from mikroroom.core.room import Room
 from mikroroom.hub import hashing
-from mikroroom.hub.hashing import MAX_WAITING, Hasher
+from mikroroom.hub.hashing import MAX_WAITING_OF_ONE, Hasher
 from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.protocol.requests import CreateRoom
 from mikroroom.stores.memory import MemoryStore
@@ -60,7 +60,7 @@ async def test_whoever_makes_a_room_a_moment_too_late_still_needs_its_password(h
     salt = b"the rival's salt"
     store = Contested(rival())
     house = house_with(store)
-    store.rival.password = await house.hashing.seal("sesame", salt)
+    store.rival.password = await house.hashing.seal("sesame", salt, "somewhere")
     ada, bob, cleo = (house.arrives(name) for name in ("Ada", "Bob", "Cleo"))
     ada.joins(isHost=True, password="mine")
     await house.settles()
@@ -74,7 +74,7 @@ async def test_whoever_makes_a_room_a_moment_too_late_still_needs_its_password(h
 
 async def test_a_generated_code_that_is_taken_is_generated_anew(house_with: HouseWith) -> None:
     store = Contested(rival(), times=3)
-    created = await house_with(store).hub.lobby.create_room(CreateRoom())
+    created = await house_with(store).hub.lobby.create_room(CreateRoom(), "192.0.2.1")
     assert len(store.asked) == 4
     assert created.room_id == store.asked[-1]
 
@@ -82,7 +82,7 @@ async def test_a_generated_code_that_is_taken_is_generated_anew(house_with: Hous
 async def test_a_wanted_code_that_is_taken_is_refused(house_with: HouseWith) -> None:
     store = Contested(rival(), times=3)
     with pytest.raises(CodeTaken):
-        await house_with(store).hub.lobby.create_room(CreateRoom(room_id=CODE.lower()))
+        await house_with(store).hub.lobby.create_room(CreateRoom(room_id=CODE.lower()), "192.0.2.1")
     assert store.asked == [CODE]
 
 
@@ -103,17 +103,49 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     return gate
 
 
-async def test_only_so_many_passwords_wait_to_be_hashed(gate: threading.Event) -> None:
+async def test_only_so_many_passwords_of_one_client_wait_to_be_hashed(gate: threading.Event) -> None:
     hasher = Hasher()
-    sealing = [asyncio.create_task(hasher.seal(f"{number}", b"")) for number in range(MAX_WAITING)]
+    count = MAX_WAITING_OF_ONE
+    sealing = [asyncio.create_task(hasher.seal(f"{number}", b"", "a")) for number in range(count)]
     await asyncio.sleep(0)
     with pytest.raises(Refusal) as refused:
-        await hasher.seal("one too many", b"")
+        await hasher.seal("one too many", b"", "a")
     assert refused.value.code is ErrorCode.SERVER_ERROR
     gate.set()
     sealed = await asyncio.gather(*sealing)
-    assert [password.digest for password in sealed] == [b"%d" % number for number in range(MAX_WAITING)]
-    assert (await hasher.seal("again", b"")).digest == b"again"
+    assert [password.digest for password in sealed] == [b"%d" % number for number in range(count)]
+    assert (await hasher.seal("again", b"", "a")).digest == b"again"
+    hasher.close()
+
+
+async def test_only_so_many_clients_wait_for_a_hash(
+    gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashing, "MAX_CLIENTS", 2)
+    hasher = Hasher()
+    sealing = [asyncio.create_task(hasher.seal("sesame", b"", client)) for client in "ab"]
+    await asyncio.sleep(0)
+    with pytest.raises(Refusal, match="SERVER_ERROR"):
+        await hasher.seal("sesame", b"", "c")
+    gate.set()
+    await asyncio.gather(*sealing)
+    assert hasher._queues == {}
+    hasher.close()
+
+
+async def test_a_flood_of_one_clients_passwords_delays_no_other_client(gate: threading.Event) -> None:
+    """Bob comes last and is served second: of each client one hash is made at a time (R30)."""
+    hasher = Hasher()
+    done: list[str] = []
+
+    async def seals(client: str) -> None:
+        await hasher.seal("sesame", b"", client)
+        done.append(client)
+
+    gate.set()
+    await asyncio.gather(*(seals("eve") for _ in range(20)), seals("bob"))
+    assert done.index("bob") <= 2
+    assert done.count("eve") == 20
     hasher.close()
 
 
@@ -122,23 +154,24 @@ async def test_a_hasher_that_was_closed_works_again(gate: threading.Event) -> No
     hasher = Hasher()
     hasher.close()
     for _ in range(2):
-        await hasher.seal("sesame", b"")
+        await hasher.seal("sesame", b"", "a")
         hasher.close()
 
 
 async def test_a_join_refused_for_too_many_passwords_leaves_nothing_behind(
-    house_with: HouseWith, gate: threading.Event
+    house_with: HouseWith, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house = house_with()
     house.hub.lobby._hasher = hasher = Hasher()
-    hasher._waiting = MAX_WAITING
+    monkeypatch.setattr(hashing, "MAX_CLIENTS", 0)
     ada = house.arrives("Ada")
     ada.joins(isHost=True, password="sesame")
     await house.settles()
     assert ada.hears_types() == ["SERVER_ERROR"]
     assert ada.session.id is None
     assert house.hub._sessions == {}
-    hasher._waiting = 0
+    assert hasher._queues == {}
+    monkeypatch.setattr(hashing, "MAX_CLIENTS", 1)
     gate.set()
     ada.joins(isHost=True, password="sesame")
     await house.settles()

@@ -39,7 +39,6 @@ UNREADABLE = {
     "Infinity": '{"type":"leave","timestamp":-Infinity}',
     "leading zero": '{"type":"leave","timestamp":01}',
     "hexadecimal": '{"type":"leave","timestamp":0x1}',
-    "surrogate": '{"type":"chat","text":"\ud800"}',
     "surrogate escape": r'{"type":"chat","text":"\ud800"}',
     "half a pair": r'{"type":"chat","text":"\ud83d x"}',
     "second half": r'{"type":"chat","text":"\ude00"}',
@@ -50,7 +49,6 @@ UNREADABLE = {
     "unknown field is bad": r'{"type":"leave","x":"\q"}',
     "unread string is bad": r'{"type":"offer","targetId":"x","sdp":"\q"}',
     "unread string has half a pair": r'{"type":"offer","targetId":"x","sdp":"\ud800"}',
-    "unread string has a surrogate": '{"type":"offer","targetId":"x","sdp":"\udfff"}',
     "unread string has a raw newline": '{"type":"offer","targetId":"x","sdp":"a\nb"}',
     "unread object is bad": '{"type":"ice-candidate","targetId":"x","candidate":{"a":tru}}',
     "unread object has NaN": '{"type":"ice-candidate","targetId":"x","candidate":{"a":NaN}}',
@@ -102,7 +100,13 @@ def test_what_is_no_json_is_refused(name: str) -> None:
     """R7, R27."""
     refused = refusal(UNREADABLE[name])
     assert refused.request_type is None
-    assert refused.message.startswith(("Not valid JSON", "Text is not valid Unicode"))
+    assert refused.message.startswith("Not valid JSON: ")
+
+
+def test_text_that_no_socket_could_have_carried_is_refused() -> None:
+    """A lone surrogate is not escaped, and not in UTF-8 either."""
+    assert refusal('{"type":"chat","text":"\ud800"}').message == "Text is not valid Unicode"
+    assert refusal('{"type":"offer","targetId":"x","sdp":"\udfff"}').message == "Text is not valid Unicode"
 
 
 @pytest.mark.parametrize("name", BOTTOMLESS)
@@ -223,6 +227,25 @@ def test_body_that_is_malformed_wrong_or_out_of_range_is_refused(body: bytes) ->
     """R3."""
     with pytest.raises(InvalidMessage):
         decode_room(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b'{"maxParticipants":0}', "Expected `int` >= 1 - at `$.maxParticipants`"),
+        (b'{"roomId":"ABC12"}', "`roomId` must be six letters or digits"),
+        (b"[]", "Expected `object`, got `array`"),
+        (b"{", "Not valid JSON: Input data was truncated"),
+        (b"\xff", "Text is not valid Unicode"),
+        (b'{"x":' * DEPTH, "JSON is nested too deeply"),
+    ],
+    ids=lambda value: repr(value[:20]),
+)
+def test_body_that_is_refused_is_refused_with_words(body: bytes, problem: str) -> None:
+    """R3: for the log; the client hears what the reference says."""
+    with pytest.raises(InvalidMessage) as refused:
+        decode_room(body)
+    assert refused.value.message == problem
 
 
 # What a client reads

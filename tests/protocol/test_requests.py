@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from mikroroom.protocol import requests
-from mikroroom.protocol.codec import REQUESTS, InvalidMessage, decode_request, encode
+from mikroroom.protocol.codec import REQUESTS, InvalidMessage, decode_request, decode_room, encode
 
 from .examples import EXAMPLES, REFERENCE, TEXTS
 
@@ -101,7 +101,9 @@ def test_timestamp_may_be_any_number_that_every_client_reads_back(timestamp: flo
     assert say(type="leave", timestamp=timestamp).timestamp == timestamp
 
 
-@pytest.mark.parametrize("timestamp", [2**53 + 1, -(2**53) - 1, 10**400, 1e16, -1e300, "0", True, [], {}])
+@pytest.mark.parametrize(
+    "timestamp", [2**53 + 1, -(2**53) - 1, 2.0**53 + 2, -(2.0**53) - 2, 10**400, 1e300, "0", True, [], {}]
+)
 def test_timestamp_beyond_that_is_refused(timestamp: object) -> None:
     """R10."""
     assert "`$.timestamp`" in complaint(type="leave", timestamp=timestamp)
@@ -211,6 +213,70 @@ def test_seats_of_a_room_that_no_room_has_are_refused(seats: object) -> None:
 def test_join_that_is_made_in_python_is_held_to_the_same() -> None:
     with pytest.raises(ValueError, match="1 to 64"):
         requests.Join("ABC123", " ")
+
+
+# Sizes
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "most"),
+    [
+        ("join", "password", 256),
+        ("join", "creatorToken", 256),
+        ("offer", "targetId", 64),
+        ("file-offer", "fileName", 1_024),
+        ("file-offer", "fileType", 256),
+        ("quality-change", "quality", 32),
+        ("chat", "text", 4_000),
+        ("chat", "replyTo", 128),
+        ("moderator-action", "targetId", 64),
+        ("admit-user", "targetId", 64),
+        ("reject-user", "targetId", 64),
+        ("reject-user", "reason", 500),
+    ],
+)
+def test_text_has_its_longest(name: str, field: str, most: int) -> None:
+    """What is kept or sent to many has a bound of its own, and not that of a message (R32)."""
+    assert json.loads(encode(say(**{**EXAMPLES[name], field: "😀" * most})))[field] == "😀" * most
+    told = complaint(**{**EXAMPLES[name], field: "x" * (most + 1)})
+    assert told == f"Expected `str` of length <= {most} - at `$.{field}`"
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "least", "most"),
+    [
+        ("join", "maxParticipants", 1, 1_000),
+        ("file-offer", "fileSize", 0, 2**53),
+        ("file-chunk", "index", 0, 2**53),
+        ("file-chunk", "total", 0, 2**53),
+    ],
+)
+def test_number_has_its_least_and_its_greatest(name: str, field: str, least: int, most: int) -> None:
+    """R3: and a number of pieces is one that every client reads back."""
+    for number in (least, most):
+        assert json.loads(encode(say(**{**EXAMPLES[name], field: number})))[field] == number
+    for number in (least - 1, most + 1):
+        assert f"`$.{field}`" in complaint(**{**EXAMPLES[name], field: number})
+
+
+def test_seats_of_a_room_to_be_made_have_the_same_bounds() -> None:
+    """R3."""
+    for seats in (1, 1_000):
+        assert decode_room(f'{{"maxParticipants":{seats}}}'.encode()).max_participants == seats
+    for seats in (0, 1_001):
+        with pytest.raises(InvalidMessage):
+            decode_room(f'{{"maxParticipants":{seats}}}'.encode())
+
+
+# Moderating
+
+
+@pytest.mark.parametrize("action", ["mute", "unmute", "kick", "make-moderator"])
+def test_actions_are_those_of_the_reference(action: str) -> None:
+    """R24."""
+    request = say(type="moderator-action", targetId="x", action=action)
+    assert isinstance(request, requests.ModeratorAction)
+    assert request.action == action
 
 
 # What goes to one other

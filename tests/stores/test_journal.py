@@ -17,7 +17,9 @@ from mikroroom.core.room import Newcomer, Participant
 from mikroroom.logs import Line
 from mikroroom.protocol.codes import Refusal
 from mikroroom.stores import journal as journals
+from mikroroom.stores.journal import Journal
 from mikroroom.stores.memory import MemoryStore
+from mikroroom.stores.port import CodeTaken
 
 from .shelf import (
     CODE,
@@ -136,7 +138,7 @@ def bytes_in(directory: Path) -> bytes:
 
 
 def put(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
 
 
@@ -367,20 +369,67 @@ async def test_a_database_with_a_damaged_page_is_set_aside(opened: Open, told: T
     assert codes_in(directory) == {"MEETBB"}
 
 
+BROKEN_TEXT = b"\x87\xa4code\xa1\xff"  # a map whose first value is no UTF-8
+
+
 @pytest.mark.parametrize(
-    "record", [b"\xc1", b"\x80", b"", "text", 5], ids=["broken", "another struct", "empty", "text", "number"]
+    "record",
+    ["x'c1'", "x'80'", "x''", f"x'{BROKEN_TEXT.hex()}'", "'text'", "CAST(x'ff' AS TEXT)", "5"],
+    ids=["broken", "another struct", "empty", "broken text", "text", "text in no encoding", "number"],
 )
-async def test_a_record_that_is_no_room_is_set_aside(
-    opened: Open, told: Told, directory: Path, record: object
+async def test_a_record_that_is_no_room_stays_alone_and_the_others_come_back(
+    opened: Open, caplog: pytest.LogCaptureFixture, directory: Path, record: str
 ) -> None:
     shelf = opened()
     await shelf.makes(precreated())
     await shelf.store.stop()
     with closing(sqlite3.connect(directory / "rooms.db")) as database, database:
-        database.execute("INSERT INTO rooms VALUES ('BBBBBB', ?)", (record,))
+        database.execute(f"INSERT INTO rooms VALUES ('BBBBBB', {record})")
+        database.execute(f"INSERT INTO rooms VALUES (CAST(x'ff' AS TEXT), {record})")
+    caplog.clear()
     shelf = opened()
-    assert told() == ["journal-unreadable"]
+    lines = [entry.msg for entry in caplog.records if isinstance(entry.msg, Line)]
+    assert [line.event for line in lines] == ["journal-record-unreadable"] * 2
+    assert {line.fields["room"] for line in lines} == {"BBBBBB", "\ufffd"}
+    assert await is_there(shelf)
+    assert not await is_there(shelf, "BBBBBB")
     await a_meeting_goes_on(shelf)
+    await shelf.store.stop()
+    with closing(sqlite3.connect(directory / "rooms.db")) as database:
+        (kept,) = database.execute(f"SELECT count(*) FROM rooms WHERE record IS {record}").fetchone()
+    assert kept == 2, "for who can read them"
+    assert await is_there(opened(), "MEETBB")
+
+
+async def test_a_file_set_aside_does_not_replace_one_set_aside_before(
+    opened: Open, told: Told, directory: Path
+) -> None:
+    contents = [b"the first", b"the second", b"the third"]
+    for content in contents:
+        put(directory / "rooms.db", content)
+        await opened().store.stop()
+    assert told() == ["journal-unreadable"] * 3
+    names = ["rooms.unreadable", "rooms.unreadable.1", "rooms.unreadable.2"]
+    assert [(directory / name).read_bytes() for name in names] == contents
+
+
+async def test_a_file_that_cannot_be_set_aside_is_left_alone(
+    opened: Open, told: Told, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, target: Path) -> Path:
+        raise PermissionError(f"not allowed: {target}")
+
+    put(directory / "rooms.db", b"this is no database")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", refuse)
+        shelf = opened()
+        await a_meeting_goes_on(shelf)
+        assert told() == ["journal-failed"]
+        assert (directory / "rooms.db").read_bytes() == b"this is no database"
+    await tidied_until(shelf, (directory / "rooms.unreadable").exists)
+    assert sorted(told()) == ["journal-recovered", "journal-unreadable"]
+    await shelf.store.stop()
+    assert codes_in(directory) == {"MEETBB"}
 
 
 async def test_a_file_of_another_version_is_set_aside_whole(
@@ -408,6 +457,20 @@ async def test_a_directory_that_is_a_file_is_a_clear_line(opened: Open, told: To
     assert bytes_in(directory.parent) == b"in the way"
 
 
+@pytest.mark.parametrize(
+    "name", ["a\0b", "\ud800", "x" * 300], ids=["a NUL byte", "half a letter", "too long"]
+)
+async def test_a_directory_that_cannot_be_is_a_clear_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    shelf = Shelf(with_journal, tmp_path / name)
+    (record,) = caplog.records
+    assert record.getMessage().startswith("journal-unusable ") and record.exc_info is None
+    assert record.getMessage().isprintable()
+    await a_meeting_goes_on(shelf)
+    await shelf.store.stop()
+
+
 async def test_a_file_that_is_a_directory_is_a_clear_line(opened: Open, told: Told, directory: Path) -> None:
     (directory / "rooms.db").mkdir(parents=True)
     shelf = opened()
@@ -424,10 +487,10 @@ async def test_a_file_that_is_a_directory_is_a_clear_line(opened: Open, told: To
 
 
 @contextmanager
-def locked(directory: Path) -> Iterator[None]:
+def locked(directory: Path, *, even_for_readers: bool = False) -> Iterator[None]:
     """Another program is writing to the file all the while."""
     with closing(sqlite3.connect(directory / "rooms.db", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+        other.execute("BEGIN EXCLUSIVE" if even_for_readers else "BEGIN IMMEDIATE")
         yield
 
 
@@ -474,6 +537,144 @@ async def test_a_file_locked_for_good_does_not_keep_the_store_from_stopping(
         async with asyncio.timeout(PATIENCE):
             await shelf.store.stop()
     assert told() == ["journal-failed"]
+
+
+@pytest.fixture
+def tries(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long each try to get at the file may wait, for files that are waited for a little longer."""
+    tries: list[float] = []
+    connect = Journal._connect
+
+    def counted(journal: Journal, patience: float) -> sqlite3.Connection:
+        tries.append(patience)
+        return connect(journal, patience)
+
+    monkeypatch.setattr(journals, "_LOCK_PATIENCE", 0.3)
+    monkeypatch.setattr(Journal, "_connect", counted)
+    return tries
+
+
+async def test_however_many_wait_for_a_locked_file_they_wait_together(
+    opened: Open, told: Told, directory: Path, tries: list[float]
+) -> None:
+    shelf = opened()
+    with locked(directory):
+        del tries[:]
+        steps = [shelf.store.create(precreated(f"M{number:05}"), []) for number in range(100)]
+        for step in steps:
+            await settled(step)
+        assert len(tries) <= 2, "one that runs, and one for all that came meanwhile"
+        del tries[:]
+        for number in range(100):
+            shelf.store.create(precreated(f"N{number:05}"), [])
+        await shelf.store.stop()
+        assert len(tries) <= 2
+    assert told() == ["journal-failed"]
+
+
+async def test_who_stops_waiting_for_the_file_leaves_the_others_to_wait(
+    opened: Open, directory: Path, tries: list[float]
+) -> None:
+    shelf = opened()
+    with locked(directory):
+        first, second, third = (
+            asyncio.create_task(shelf.makes(precreated(code))) for code in ("AAAAAA", "BBBBBB", "CCCCCC")
+        )
+        await asyncio.sleep(0.1)
+        second.cancel()
+        await asyncio.sleep(0)
+    await first
+    await third
+    assert second.cancelled()
+    await tidied_until(shelf, lambda: codes_in(directory) == {"AAAAAA", "BBBBBB", "CCCCCC"})
+
+
+async def test_a_file_that_is_locked_at_the_start_is_read_once_it_is_free(
+    opened: Open, told: Told, directory: Path, tries: list[float]
+) -> None:
+    shelf = opened()
+    await shelf.makes(precreated("LATERR", expires_at=NOON + 3_000))
+    await shelf.makes(precreated("SOONER", expires_at=NOON + 1_000))
+    await shelf.makes(precreated("EXPIRE", expires_at=NOON + 1))
+    await shelf.makes(precreated("LONGER", expires_at=NOON + 1_000 * LATENT_AGE))
+    await crashes(shelf)
+
+    with locked(directory, even_for_readers=True):
+        shelf = opened()
+        assert not await is_there(shelf, "LATERR")
+        del tries[:]
+        await a_meeting_goes_on(shelf)
+        assert tries and not any(tries), "the event loop does not wait for a file"
+        assert told() == ["journal-failed"]
+    assert codes_in(directory) == {"LATERR", "SOONER", "EXPIRE", "LONGER"}
+    shelf.clock.passes(1)
+    shelf.store.tidy()
+    assert told() == ["journal-recovered"]
+    assert (await shelf.looks("LONGER")).expires_at == shelf.clock() + LATENT_AGE
+    assert not await is_there(shelf, "EXPIRE")
+    shelf.clock.passes(1_000)
+    shelf.store.tidy()
+    await tidied_until(shelf, lambda: codes_in(directory) == {"LATERR", "LONGER", "MEETBB"})
+    assert await is_there(shelf, "LATERR")
+    assert told() == []
+
+
+async def test_what_was_made_or_removed_before_the_file_was_read_is_newer(
+    opened: Open, directory: Path
+) -> None:
+    shelf = opened()
+    for code in ("MADEAA", "REMOVD", "STORED"):
+        await shelf.makes(precreated(code, max_participants=3))
+    await shelf.store.stop()
+
+    with locked(directory, even_for_readers=True):
+        shelf = opened()
+        await shelf.makes(precreated("MADEAA", max_participants=5))
+        await shelf.makes(precreated("REMOVD", max_participants=5, expires_at=NOON + 1))
+        shelf.clock.passes(1)
+        shelf.store.tidy()
+    with pytest.raises(CodeTaken):
+        shelf.store.create(precreated("STORED", max_participants=5), [])
+    assert not await is_there(shelf, "REMOVD")
+    await shelf.store.stop()
+
+    assert codes_in(directory) == {"MADEAA", "STORED"}
+    shelf = opened()
+    assert (await shelf.looks("MADEAA")).max_participants == 5
+    assert (await shelf.looks("STORED")).max_participants == 3
+
+
+@pytest.mark.parametrize("freed", ["before the stop", "after the stop"])
+async def test_a_stop_before_the_file_could_be_read_loses_nothing_that_was_in_it(
+    opened: Open, directory: Path, freed: str
+) -> None:
+    shelf = opened()
+    await shelf.makes(precreated())
+    await shelf.store.stop()
+
+    with locked(directory, even_for_readers=True):
+        shelf = opened()
+        await shelf.makes(precreated("BBBBBB"))
+        if freed == "after the stop":
+            await shelf.store.stop()
+    await shelf.store.stop()
+    assert codes_in(directory) == ({CODE} if freed == "after the stop" else {CODE, "BBBBBB"})
+    assert await is_there(opened())
+
+
+async def test_a_file_that_could_not_be_read_is_set_aside_if_then_it_is_no_good(
+    opened: Open, told: Told, directory: Path
+) -> None:
+    (directory / "rooms.db").mkdir(parents=True)
+    shelf = opened()
+    await a_meeting_goes_on(shelf)
+    (directory / "rooms.db").rmdir()
+    (directory / "rooms.db").write_bytes(b"this is no database")
+    assert told() == ["journal-failed"]
+    await shelf.store.stop()
+    assert sorted(told()) == ["journal-recovered", "journal-unreadable"]
+    assert (directory / "rooms.unreadable").read_bytes() == b"this is no database"
+    assert codes_in(directory) == {"MEETBB"}
 
 
 @pytest.fixture

@@ -205,7 +205,7 @@ async def test_a_room_with_a_password_and_data_on_a_disk_is_made(app_with: AppWi
 async def test_more_passwords_than_can_be_hashed_are_told_to_wait(
     app: Starlette, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mikroroom.hub.hashing.MAX_WAITING", 0)
+    monkeypatch.setattr("mikroroom.hub.hashing.MAX_CLIENTS", 0)
     async with visit(app) as client:
         response = await client.post("/api/rooms", json={"password": "secret"})
         assert_error(response, 503)

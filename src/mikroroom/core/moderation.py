@@ -108,14 +108,12 @@ def start_recording(
 def stop_recording(
     room: Room, actor: Participant, request: requests.StopRecording, now: int, policy: Policy
 ) -> Effects:
-    """Everyone hears that the actor's recording has ended; one who does not record ends those that run (R18).
+    """Everyone hears that the actor records no longer (R18).
 
-    Recordings are made by the clients: with two of them, the end of one must not hide the other.
+    Recordings are made by the clients: nobody else can end one, and the end of one must not hide another.
     """
     if actor.id in room.recorders:
         room.recorders.remove(actor.id)
-    else:
-        room.recorders.clear()
     return send(room.participants, events.RecordingStopped(room.code, actor.id, actor.id))
 
 

@@ -38,11 +38,11 @@ class Window:
             del self._taken[next(iter(self._taken))]
         return 0
 
-    def give_back(self, key: str) -> None:
-        """Give back the place that ``key`` took last (R13)."""
+    def give_back(self, key: str, taken_at: int) -> None:
+        """Give back the place that ``key`` took at that time, if it is still counted (R13)."""
         times = self._taken.get(key)
-        if times:
-            times.pop()
+        if times and taken_at in times:
+            times.remove(taken_at)
 
     def prune(self, now: int) -> None:
         """Forget the keys whose places are all free again. Those seen last stand last, so this ends early."""

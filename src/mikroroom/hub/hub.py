@@ -89,9 +89,9 @@ class Hub:
         """How many rooms have somebody in them."""
         return self._store.active_rooms()
 
-    def connect(self, connection: Connection, address: str) -> Session:
-        """A client has connected."""
-        session = Session(self, connection, address)
+    def connect(self, connection: Connection, address: str, opened_at: int) -> Session:
+        """A client has connected, and was counted at that time (R30)."""
+        session = Session(self, connection, address, opened_at)
         session.expect_join(self.settings.join_timeout, self._give_up)
         return session
 
@@ -281,7 +281,7 @@ class Hub:
     def _give_up(self, session: Session) -> None:
         """The client never joined: close it, and give its place in the count back (R13)."""
         if session.id is None and not session.is_closed:
-            self.limits.connections.give_back(session.address)
+            self.limits.connections.give_back(session.address, session.opened_at)
             session.close(CloseCode.NEVER_JOINED, "never joined a room")
 
     def _tidy(self) -> None:

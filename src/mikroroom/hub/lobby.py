@@ -74,7 +74,7 @@ class Lobby:
         self._check_guesses(newcomer.address)
         return self._pursue(newcomer, request, partial(self._enter, newcomer, request))
 
-    async def create_room(self, request: CreateRoom) -> CreatedRoom:
+    async def create_room(self, request: CreateRoom, address: str) -> CreatedRoom:
         """Make a pre-created room (R2).
 
         Raises:
@@ -85,7 +85,7 @@ class Lobby:
         self._check_size(request.max_participants)
         password = None
         if request.password:
-            password = await self._hasher.seal(request.password, secrets.new_salt(self._random))
+            password = await self._hasher.seal(request.password, secrets.new_salt(self._random), address)
         token = secrets.new_token(self._random)
         while True:
             room = Room(
@@ -150,7 +150,7 @@ class Lobby:
 
     async def _prove(self, newcomer: Newcomer, request: Join, salt: bytes) -> None:
         """Hash, and check everything again: the room may have changed meanwhile, even be another one (R7)."""
-        newcomer.proof = await self._hasher.seal(newcomer.password or "", salt)
+        newcomer.proof = await self._hasher.seal(newcomer.password or "", salt, newcomer.address)
         # Guesses that were hashed side by side must not get more answers than those one after the other.
         self._check_guesses(newcomer.address)
         step = self._enter(newcomer, request)
@@ -159,12 +159,14 @@ class Lobby:
 
     def _make(self, newcomer: Newcomer, request: Join) -> Step:
         """Make an ad-hoc room with its maker in it (R4)."""
+        now = self._clock()
+        if self._limits.rooms.wait(newcomer.address, now):
+            # The answer tells that there is no such room: from whoever may make none, that is a failed guess.
+            self.count_wrong_guess(newcomer.address)
+            raise Refusal(ErrorCode.RATE_LIMITED, "Too many rooms were made from your address")
         if newcomer.password and newcomer.proof is None:
             raise ProofNeeded(secrets.new_salt(self._random))
-        if self._limits.rooms.take(newcomer.address, self._clock()):
-            raise Refusal(
-                ErrorCode.RATE_LIMITED, "Too many rooms were made from your address; try again in a minute"
-            )
+        self._limits.rooms.take(newcomer.address, now)
         token = secrets.new_token(self._random)
         room = Room(
             code=request.room_id,

@@ -63,7 +63,9 @@ class Session:
         "_deciding",
         "_deferred",
         "_deferred_characters",
+        "_give_up",
         "_hub",
+        "_is_overdue",
         "_join_timer",
         "_logged",
         "_refused",
@@ -76,13 +78,15 @@ class Session:
         "id",
         "is_closed",
         "last_stamp",
+        "opened_at",
     )
 
-    def __init__(self, hub: Switchboard, connection: Connection, address: str) -> None:
+    def __init__(self, hub: Switchboard, connection: Connection, address: str, opened_at: int) -> None:
         settings = hub.settings
         self._hub = hub
         self.connection = connection
         self.address = address
+        self.opened_at = opened_at
         self.id: str | None = None
         self.code: str | None = None
         self.audience: dict[str, Session] | None = None
@@ -96,13 +100,16 @@ class Session:
         self._deferred: deque[str] = deque()
         self._deferred_characters = 0
         self._join_timer: asyncio.TimerHandle | None = None
+        self._is_overdue = False
 
     def expect_join(self, seconds: float, give_up: Callable[["Session"], None]) -> None:
         """Call ``give_up`` unless the client has joined or waits to be admitted by then (R13)."""
-        self._join_timer = asyncio.get_running_loop().call_later(seconds, self._check_joined, give_up)
+        self._give_up = give_up
+        self._join_timer = asyncio.get_running_loop().call_later(seconds, self._check_joined)
 
     def joined(self) -> None:
         """The client is in a room or a waiting room: nothing more is expected of it."""
+        self._is_overdue = False
         if self._join_timer is not None:
             self._join_timer.cancel()
             self._join_timer = None
@@ -201,6 +208,8 @@ class Session:
             self._fail(name, error)
         finally:
             self._deciding = None
+        if self._is_overdue:
+            self._give_up(self)
         if self.is_closed:
             self._hub.lose(self)
         else:
@@ -244,9 +253,9 @@ class Session:
         if self._refused.add(self._hub.clock()):
             self.close(CloseCode.TOO_MANY_REFUSED, "too many refused messages")
 
-    def _check_joined(self, give_up: Callable[["Session"], None]) -> None:
+    def _check_joined(self) -> None:
+        self._join_timer = None
         if self._deciding is not None:
-            self.expect_join(1, give_up)
+            self._is_overdue = True  # this one join may still succeed, and none after it
         else:
-            self._join_timer = None
-            give_up(self)
+            self._give_up(self)

@@ -17,6 +17,8 @@ TEXT_LENGTH = 4_000
 _REFUSED_IN_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 _CODE = re.compile("[A-Za-z0-9]{6}")
+# Letters and symbols that show nothing: Hangul fillers, the empty Braille pattern.
+_BLANKS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 _INVISIBLE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 
 Id = Annotated[str, Meta(max_length=64)]
@@ -54,7 +56,7 @@ class Join(Message, tag="join"):
             raise ValueError(f"`name` must be 1 to {NAME_LENGTH} characters after trimming")
         if _REFUSED_IN_NAMES.search(self.name):
             raise ValueError("`name` must not contain control or text-direction characters")
-        if all(unicodedata.category(character) in _INVISIBLE for character in self.name):
+        if all(_is_invisible(character) for character in self.name):
             raise ValueError("`name` must have at least one visible character")
 
 
@@ -231,6 +233,10 @@ class CreateRoom(Struct, rename="camel", kw_only=True):
         """Bring the code to upper case (R1). Raises ValueError: it is none."""
         if self.room_id is not None:
             self.room_id = _code(self.room_id)
+
+
+def _is_invisible(character: str) -> bool:
+    return character in _BLANKS or unicodedata.category(character) in _INVISIBLE
 
 
 def _code(text: str) -> str:

@@ -38,18 +38,10 @@ class MemoryStore:
         self._deliver: Deliver = _nowhere
 
     def start(self, deliver: Deliver) -> None:
-        """See ``port.Store``. Pre-created rooms come back from the journal, without whoever was in them."""
+        """See ``port.Store``. Pre-created rooms come back from the journal."""
         self._deliver = deliver
-        if self._journal is None:
-            return
-        # Started again after a stop, what is here is newer than what was written.
-        rooms = [room for room in self._journal.open() if room.code not in self._rooms]
-        latest = self._clock() + self._latent_age
-        for room in rooms:
-            # Later only by another setting or a wrong clock; and no room may keep others from their end.
-            room.expires_at = min(room.expires_at or latest, latest)
-        for room in sorted(rooms, key=lambda room: room.expires_at or 0):
-            self._rooms[room.code] = self._latent[room.code] = room
+        if self._journal is not None:
+            self._restore(self._journal.open())
         self.tidy()
 
     async def stop(self) -> None:
@@ -59,9 +51,9 @@ class MemoryStore:
 
     def create(self, room: Room, effects: Effects) -> Step:
         """See ``port.Store``. To be awaited is the disk: a pre-created room is promised to survive."""
+        self.tidy()
         if self._find(room.code) is not None:
             raise CodeTaken(room.code)
-        self.tidy()
         if len(self._rooms) >= self._max_rooms:
             raise Refusal(ErrorCode.ROOM_LIMIT, "There are too many rooms; try again later")
         if room.is_latent and len(self._latent) >= self._max_latent_rooms:
@@ -84,7 +76,9 @@ class MemoryStore:
         return None
 
     def tidy(self) -> None:
-        """See ``port.Store``. Also tries again to write what could not be written."""
+        """See ``port.Store``. Also tries again what the journal could not do."""
+        if self._journal is not None:
+            self._restore(self._journal.retry())
         now = self._clock()
         for empty in (self._latent, self._lingering):
             while empty:
@@ -92,12 +86,23 @@ class MemoryStore:
                 if room.expires_at is None or room.expires_at > now:
                     break
                 self._remove(room)
-        if self._journal is not None:
-            self._journal.retry()
 
     def active_rooms(self) -> int:
         """See ``port.Store``."""
         return len(self._rooms) - len(self._latent) - len(self._lingering)
+
+    def _restore(self, rooms: list[Room]) -> None:
+        """Pre-created rooms come back from the journal, without whoever was in them."""
+        if not rooms:  # nearly always, every second
+            return
+        latest = self._clock() + self._latent_age
+        for room in rooms:
+            # Read late, or started again after a stop: what is here is newer than what was written.
+            if room.code not in self._rooms:
+                # Later only by another setting or a wrong clock; and no room may keep others from their end.
+                room.expires_at = min(room.expires_at or latest, latest)
+                self._rooms[room.code] = self._latent[room.code] = room
+        self._latent = dict(sorted(self._latent.items(), key=lambda item: item[1].expires_at or 0))
 
     def _find(self, code: str) -> Room | None:
         room = self._rooms.get(code)

@@ -79,7 +79,9 @@ class AsgiConnection:
                 await self._websocket.send_text(frame.decode())
                 self._waiting -= len(frame)
             if self._closing is not None:
-                await self._websocket.close(*self._closing)
+                code, reason = self._closing
+                # Some servers take a plain number only.
+                await self._websocket.close(int(code), reason)
         except (WebSocketDisconnect, OSError, RuntimeError):
             # Gone while we wrote (each server says so in its own way); the reader is told by the server.
             self._outbox.clear()

@@ -72,7 +72,7 @@ async def create_room(request: Request) -> Response:
     if body is None:
         return error(413, f"Request body too large; at most {settings.max_body_bytes} bytes")
     try:
-        created = await hub.lobby.create_room(decode_room(body))
+        created = await hub.lobby.create_room(decode_room(body), address)
     except CodeTaken:
         return error(429, NO_ROOM_MADE)
     except InvalidMessage:

@@ -26,6 +26,7 @@ class SignalingEndpoint(WebSocketEndpoint):
     encoding = None
     _hub: Hub
     _address: str
+    _opened_at: int
     _connection: AsgiConnection | None = None
     _session: Session
 
@@ -36,11 +37,12 @@ class SignalingEndpoint(WebSocketEndpoint):
         self._hub.start()
         websocket = WebSocket(self.scope, self.receive, self.send)
         address = client_of(websocket, state.trusted)
-        refusal = self._refusal(websocket, address, state.settings)
+        now = self._hub.clock()
+        refusal = self._refusal(websocket, address, state.settings, now)
         if refusal is not None:
             await _deny(websocket, refusal)
             return
-        self._address = address
+        self._address, self._opened_at = address, now
         try:
             await super().dispatch()
         except asyncio.CancelledError:
@@ -51,7 +53,7 @@ class SignalingEndpoint(WebSocketEndpoint):
         """The handshake is accepted."""
         await websocket.accept()
         self._connection = AsgiConnection(websocket, self._hub.settings.max_outbox_bytes)
-        self._session = self._hub.connect(self._connection, self._address)
+        self._session = self._hub.connect(self._connection, self._address, self._opened_at)
 
     async def on_receive(self, websocket: WebSocket, data: Any) -> None:
         """A message. Never waits: a reader that is held up would miss the pings (R34)."""
@@ -68,8 +70,8 @@ class SignalingEndpoint(WebSocketEndpoint):
             self._connection.end()
             self._session.end()
 
-    def _refusal(self, websocket: WebSocket, address: str, settings: Settings) -> Response | None:
-        limits, now = self._hub.limits, self._hub.clock()
+    def _refusal(self, websocket: WebSocket, address: str, settings: Settings, now: int) -> Response | None:
+        limits = self._hub.limits
         origin = websocket.headers.get("origin")
         if origin is not None and not is_allowed(origin, settings.allowed_origins):
             limits.tell("origin-refused", now, address=address, origin=origin)
