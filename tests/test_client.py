@@ -145,6 +145,22 @@ async def test_where_nobody_listens_there_is_an_os_error() -> None:
 # Every verb
 
 
+async def test_what_is_left_of_a_room_is_not_taken_for_the_next(
+    pair: tuple[Client, Client], url: str
+) -> None:
+    """Bob goes while there is more to be heard of the first room than he has listened to."""
+    ada, bob = pair
+    async with Client.connect(url) as cleo:
+        await cleo.join(CODE, "Cleo")
+        await bob.lock()  # refused, and that is not about joining either
+        await hears(ada, events.ParticipantJoined)
+        await bob.leave()
+        joined = await bob.join("OTHERS", "Bob", is_host=True)
+    assert (joined.room_id, bob.room_id) == ("OTHERS", "OTHERS")
+    await bob.chat("alone")
+    assert (await hears(bob, events.Chat)).participant_id == bob.id
+
+
 async def test_a_goodbye_is_heard(pair: tuple[Client, Client]) -> None:
     ada, bob = pair
     await bob.leave()

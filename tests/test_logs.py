@@ -176,10 +176,11 @@ def test_configured_twice_still_writes_once(written: Callable[[], list[str]]) ->
     [
         ("Invalid UTF-8 sequence received from client.", ValueError()),
         ("Exception in ASGI application\n", asyncio.CancelledError()),
+        ("ASGI callable returned without completing handshake.", None),
     ],
 )
 def test_what_is_no_failure_of_ours_leaves_no_traceback(
-    written: Callable[[], list[str]], message: str, error: BaseException
+    written: Callable[[], list[str]], message: str, error: BaseException | None
 ) -> None:
     logs.configure("info", "text")
     logging.getLogger("uvicorn.error").error(message, exc_info=error)

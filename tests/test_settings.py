@@ -239,7 +239,7 @@ def test_secrets_are_masked_wherever_settings_are_shown(toml: Path) -> None:
     assert "hunter2" not in told
     assert f"turn_secret={MASK}" in told
     toml.write_text('turn_secret = ["hunter2"]\n')
-    environ = {"MIKROROOM_TURN_SECRETT": "hunter2", "MIKROROOM_TURN_PASSWORD": "hunter2"}
+    environ = {"MIKROROOM_TURN_SECRETT": "hunter2", "MIKROROOM_TURN_KEY": "hunter2"}
     lines = refusal({"turn_credentials": "hunter2"}, environ, toml)
     assert len(lines) == 4
     assert all(MASK in line and "hunter2" not in line for line in lines)

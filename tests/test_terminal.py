@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mikroroom.protocol import events
-from mikroroom.terminal import Attendance, _print
+from mikroroom.terminal import Attendance, _print, attend
 
 
 class Ada:
@@ -100,3 +100,12 @@ def test_everyone_is_told_of_by_name(attendance: Attendance, said: list[str]) ->
 def test_what_others_write_cannot_drive_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     _print("Eve: \x1b[2J\u202egone\x07")
     assert capsys.readouterr().out == "Eve: �[2J�gone�\n"
+
+
+@pytest.mark.parametrize(
+    "url", ["ws://127.0.0.1:1/ws", "http:/nowhere", "ws://[::1", "ws://127.0.0.1:70000/ws"]
+)
+async def test_a_server_that_is_none_is_one_line(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await attend(url, "ABC123", "Ada", password=None, is_host=False) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("! ")

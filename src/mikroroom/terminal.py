@@ -90,12 +90,12 @@ class Attendance:
 
 async def attend(url: str, code: str, name: str, *, password: str | None, is_host: bool) -> int:
     """Attend a meeting until the end of the input or of the meeting. Returns an exit code."""
-    lines = _typed_lines()
     try:
         async with Client.connect(url) as client:
             attendance = Attendance(client, _print)
             attendance.hear(await client.join(code, name, password=password, is_host=is_host))
             _print(HELP)
+            lines = _typed_lines()
             listening = asyncio.create_task(_listen(client, attendance))
             while not listening.done():
                 typing = asyncio.ensure_future(lines.get())

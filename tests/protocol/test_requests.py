@@ -196,7 +196,8 @@ def test_name_with_a_control_or_direction_character_inside_is_refused(character:
 
 
 @pytest.mark.parametrize(
-    "name", ["\u200b", "\u200d\u200d", "\ufeff", "\u00ad", "\u200e \u200f", "\U000e0041"]
+    "name",
+    ["\u200b", "\u200d\u200d", "\ufeff", "\u00ad", "\u200e \u200f", "\U000e0041", "\u3164", "\u2800\u115f"],
 )
 def test_name_that_nobody_could_see_is_refused(name: str) -> None:
     """R8."""
