@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -185,6 +186,17 @@ def test_what_is_no_failure_of_ours_leaves_no_traceback(
     logs.configure("info", "text")
     logging.getLogger("uvicorn.error").error(message, exc_info=error)
     assert written() == []
+
+
+def test_what_is_no_http_is_told_once_a_second(
+    written: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs.configure("info", "text")
+    for now in (100.0, 100.1, 100.9, 101.1, 101.2):
+        monkeypatch.setattr(time, "time", lambda now=now: now)
+        monkeypatch.setattr(time, "time_ns", lambda now=now: int(now * 1e9))
+        logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    assert len(written()) == 2
 
 
 def test_what_is_a_failure_of_ours_leaves_its_traceback(written: Callable[[], list[str]]) -> None:

@@ -56,8 +56,7 @@ def configure(level: Level, shape: Literal["text", "json"]) -> None:
     for name in BELOW:
         logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
     server = logging.getLogger("uvicorn.error")
-    server.removeFilter(_is_news)
-    server.addFilter(_is_news)
+    server.filters[:] = [_News()]
 
 
 class TextFormatter(logging.Formatter):
@@ -92,8 +91,25 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(told)
 
 
+class _News(logging.Filter):
+    """Which lines of the server below us to keep."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._garbage_told = float("-inf")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to keep this one. Of what is no HTTP one line a second is enough: anybody can send it."""
+        if not str(record.msg).startswith("Invalid HTTP request"):
+            return _is_news(record)
+        if record.created - self._garbage_told < 1:
+            return False
+        self._garbage_told = record.created
+        return True
+
+
 def _is_news(record: logging.LogRecord) -> bool:
-    """Whether to keep a line of the server below us: for some it writes a traceback that nobody needs."""
+    """Whether the server below us writes a line, or even a traceback, that nobody needs."""
     # Tasks cut off when the time to stop is over have been counted in a line of their own.
     cut_off = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
     # And bad text from a client is the client's failure.

@@ -154,8 +154,7 @@ async def test_a_connection_lost_while_its_join_is_hashed_leaves_no_ghost(
     house.hashing.goes_on()
     await house.settles()
 
-    heard = ada.hears_types()
-    assert heard in ([], ["participant-joined", "participant-left"])
+    assert ada.hears_types() == [], "whoever is gone does not come in first"
     assert house.hub.participants == 1
     assert set(house.hub._sessions) == set(house.hub._audiences[CODE]) == {ada.session.id}
 
@@ -168,8 +167,6 @@ async def test_a_room_made_by_someone_lost_meanwhile_is_not_kept(house: House) -
     house.hashing.goes_on()
     await house.settles()
     assert house.hub.active_rooms() == 0
-    house.clock.passes(30_001)
-    house.store.tidy()
     bob = house.arrives("Bob")
     bob.joins()
     assert bob.hears_types() == ["ROOM_NOT_FOUND"]

@@ -41,6 +41,15 @@ async def test_any_other_origin_is_not_told_that_it_may(app_with: AppWith, origi
         assert response.headers[name] == value
 
 
+async def test_a_page_of_another_origin_makes_no_room(app_with: AppWith) -> None:
+    """CORS keeps the answer from it, but not the request from us: as text/plain it needs no preflight."""
+    async with visit(app_with(allowed_origins=(OURS,))) as client:
+        refused = await client.post("/api/rooms", content=b"{}", headers={"Origin": FOREIGN})
+        assert (refused.status_code, refused.json()) == (403, {"error": "This origin is not allowed"})
+        for headers in ({}, {"Origin": OURS}):
+            assert (await client.post("/api/rooms", headers=headers)).status_code == 201
+
+
 async def test_a_preflight_knows_the_list(app_with: AppWith) -> None:
     async with visit(app_with(allowed_origins=(OURS,))) as client:
         ours = await client.options("/api/rooms", headers={"Origin": OURS})

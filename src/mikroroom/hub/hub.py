@@ -177,14 +177,14 @@ class Hub:
             listener.send(frame)
 
     def _join(self, session: Session, request: requests.Join) -> Step:
-        newcomer = self.lobby.newcomer(request, session.address)
+        visit = self.lobby.visit(request, session.address, lambda: session.is_closed)
         if session.id is not None:
             raise Refusal(ErrorCode.ALREADY_JOINED, "This connection is in a room; send `leave` first")
         # Known by its id before the commit, so that what the commit sends finds it.
-        session.id, session.code = newcomer.id, request.room_id
-        self._sessions[newcomer.id] = session
+        session.id, session.code = visit.newcomer.id, request.room_id
+        self._sessions[session.id] = session
         try:
-            step = self.lobby.join(newcomer, request)
+            step = self.lobby.join(visit)
         except BaseException:
             self._forget(session)
             raise

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from functools import partial
 from random import Random
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -22,6 +23,14 @@ class CreatedRoom(Struct, rename="camel"):
 
     room_id: str
     creator_token: str
+
+
+class Visit(NamedTuple):
+    """Someone at the door: who, with which wish, and whether its connection is gone meanwhile."""
+
+    newcomer: Newcomer
+    request: Join
+    is_gone: Callable[[], bool]
 
 
 class Lobby:
@@ -49,30 +58,31 @@ class Lobby:
         """Let the hashing threads end."""
         self._hasher.close()
 
-    def newcomer(self, request: Join, address: str) -> Newcomer:
-        """Someone at the door, under an id of the server's making (R10).
+    def visit(self, request: Join, address: str, is_gone: Callable[[], bool]) -> Visit:
+        """Someone comes to the door, under an id of the server's making (R10).
 
         Raises:
             Refusal: INVALID_MESSAGE for a ``maxParticipants`` over the ceiling.
         """
         self._check_size(request.max_participants)
-        return Newcomer(
+        newcomer = Newcomer(
             secrets.new_id(self._random),
             request.name,
             address,
             password=request.password or None,
             creator_token=request.creator_token or None,
         )
+        return Visit(newcomer, request, is_gone)
 
-    def join(self, newcomer: Newcomer, request: Join) -> Step:
+    def join(self, visit: Visit) -> Step:
         """Let someone into a room, or make it (R4 to R7). Something to await if a password is to be hashed.
 
         Raises:
             Refusal: as ``core.room.join``; ROOM_NOT_FOUND; RATE_LIMITED after too many failed guesses or room
                 creations; ROOM_LIMIT.
         """
-        self._check_guesses(newcomer.address)
-        return self._pursue(newcomer, request, partial(self._enter, newcomer, request))
+        self._check_guesses(visit.newcomer.address)
+        return self._pursue(visit, partial(self._enter, visit))
 
     async def create_room(self, request: CreateRoom, address: str) -> CreatedRoom:
         """Make a pre-created room (R2).
@@ -109,56 +119,58 @@ class Lobby:
         """A wrong password, code or token came from this address (R30)."""
         self._limits.guesses.take(address, self._clock())
 
-    def _pursue(self, newcomer: Newcomer, request: Join, attempt: Callable[[], Step]) -> Step:
+    def _pursue(self, visit: Visit, attempt: Callable[[], Step]) -> Step:
         """Go from one attempt to the next, until one succeeds, has to be awaited, or is refused for good."""
         while True:
             try:
                 step = attempt()
             except (ProofNeeded, CodeTaken, Refusal) as obstacle:
-                attempt = self._way_around(newcomer, request, obstacle)
+                attempt = self._way_around(visit, obstacle)
             else:
-                return None if step is None else self._await(newcomer, request, step)
+                return None if step is None else self._await(visit, step)
 
-    async def _await(self, newcomer: Newcomer, request: Join, step: Awaitable[None]) -> None:
+    async def _await(self, visit: Visit, step: Awaitable[None]) -> None:
         try:
             await step
         except (ProofNeeded, CodeTaken, Refusal) as obstacle:
-            further = self._pursue(newcomer, request, self._way_around(newcomer, request, obstacle))
+            further = self._pursue(visit, self._way_around(visit, obstacle))
             if further is not None:
                 await further
 
-    def _way_around(
-        self, newcomer: Newcomer, request: Join, obstacle: ProofNeeded | CodeTaken | Refusal
-    ) -> Callable[[], Step]:
+    def _way_around(self, visit: Visit, obstacle: ProofNeeded | CodeTaken | Refusal) -> Callable[[], Step]:
         """What to attempt after this. Raises the ``Refusal`` if there is nothing."""
         match obstacle:
             case ProofNeeded(salt=salt):
-                return partial(self._prove, newcomer, request, salt)
+                return partial(self._prove, visit, salt)
             case CodeTaken():  # someone was faster: enter as anyone else would (R5)
-                return partial(self._enter, newcomer, request)
-            case Refusal(code=ErrorCode.ROOM_NOT_FOUND) if request.is_host:
-                return partial(self._make, newcomer, request)
+                return partial(self._enter, visit)
+            case Refusal(code=ErrorCode.ROOM_NOT_FOUND) if visit.request.is_host:
+                return partial(self._make, visit)
             case Refusal():
-                if _is_failed_guess(obstacle, newcomer):
-                    self.count_wrong_guess(newcomer.address)
+                if _is_failed_guess(obstacle, visit.newcomer):
+                    self.count_wrong_guess(visit.newcomer.address)
                 raise obstacle
 
-    def _enter(self, newcomer: Newcomer, request: Join) -> Step:
+    def _enter(self, visit: Visit) -> Step:
         return self._store.transact(
-            request.room_id, lambda room, now: rooms.join(room, newcomer, now, self._policy)
+            visit.request.room_id, lambda room, now: rooms.join(room, visit.newcomer, now, self._policy)
         )
 
-    async def _prove(self, newcomer: Newcomer, request: Join, salt: bytes) -> None:
+    async def _prove(self, visit: Visit, salt: bytes) -> None:
         """Hash, and check everything again: the room may have changed meanwhile, even be another one (R7)."""
+        newcomer = visit.newcomer
         newcomer.proof = await self._hasher.seal(newcomer.password or "", salt, newcomer.address)
+        if visit.is_gone():
+            raise Refusal(ErrorCode.NOT_IN_ROOM, "The connection was closed before the password was checked")
         # Guesses that were hashed side by side must not get more answers than those one after the other.
         self._check_guesses(newcomer.address)
-        step = self._enter(newcomer, request)
+        step = self._enter(visit)
         if step is not None:
             await step
 
-    def _make(self, newcomer: Newcomer, request: Join) -> Step:
+    def _make(self, visit: Visit) -> Step:
         """Make an ad-hoc room with its maker in it (R4)."""
+        newcomer, request = visit.newcomer, visit.request
         now = self._clock()
         if self._limits.rooms.wait(newcomer.address, now):
             # The answer tells that there is no such room: from whoever may make none, that is a failed guess.

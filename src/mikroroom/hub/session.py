@@ -203,7 +203,8 @@ class Session:
         try:
             await step
         except Refusal as refusal:
-            self.refuse(refusal, name)
+            if not self.is_closed:
+                self.refuse(refusal, name)
         except Exception as error:  # noqa: BLE001 - likewise
             self._fail(name, error)
         finally:

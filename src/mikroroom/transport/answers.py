@@ -5,6 +5,8 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
+ORIGIN_REFUSED = "This origin is not allowed"
+
 _encoder = msgspec.json.Encoder()
 
 

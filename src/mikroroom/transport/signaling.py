@@ -11,7 +11,7 @@ from mikroroom.hub.hub import Hub
 from mikroroom.hub.session import Session
 from mikroroom.protocol.codes import CloseCode
 from mikroroom.settings import Settings
-from mikroroom.transport.answers import error, too_many
+from mikroroom.transport.answers import ORIGIN_REFUSED, error, too_many
 from mikroroom.transport.clients import client_of
 from mikroroom.transport.connection import AsgiConnection
 from mikroroom.transport.headers import is_allowed
@@ -75,7 +75,7 @@ class SignalingEndpoint(WebSocketEndpoint):
         origin = websocket.headers.get("origin")
         if origin is not None and not is_allowed(origin, settings.allowed_origins):
             limits.tell("origin-refused", now, address=address, origin=origin)
-            return error(403, "This origin is not allowed")
+            return error(403, ORIGIN_REFUSED)
         wait = limits.connections.take(address, now)
         if wait:
             limits.tell("connections-limited", now, address=address)
