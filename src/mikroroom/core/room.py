@@ -187,33 +187,26 @@ def show_waiting(room: Room, moderator_id: str) -> Effects:
 
 def updated(room: Room, person: Participant) -> events.ParticipantUpdated:
     """A participant's state, whole (R12)."""
-    return events.ParticipantUpdated(
-        room.code,
-        person.id,
-        is_moderator=person.is_moderator,
-        is_host=person.is_host,
-        is_muted=person.is_muted,
-        is_video_off=person.is_video_off,
-        is_hand_raised=person.is_hand_raised,
-        is_connected=person.is_connected,
-    )
+    return events.ParticipantUpdated(room.code, person.id, **_state(person))
 
 
 def _joined(
     room: Room, person: Participant, creator_token: str | UnsetType = UNSET
 ) -> events.ParticipantJoined:
     return events.ParticipantJoined(
-        room.code,
-        person.id,
-        is_moderator=person.is_moderator,
-        is_host=person.is_host,
-        is_muted=person.is_muted,
-        is_video_off=person.is_video_off,
-        is_hand_raised=person.is_hand_raised,
-        is_connected=person.is_connected,
-        name=person.name,
-        creator_token=creator_token,
+        room.code, person.id, name=person.name, creator_token=creator_token, **_state(person)
     )
+
+
+def _state(person: Participant) -> dict[str, bool]:
+    return {
+        "is_moderator": person.is_moderator,
+        "is_host": person.is_host,
+        "is_muted": person.is_muted,
+        "is_video_off": person.is_video_off,
+        "is_hand_raised": person.is_hand_raised,
+        "is_connected": person.is_connected,
+    }
 
 
 def _check_password(room: Room, newcomer: Newcomer) -> None:
