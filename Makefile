@@ -31,8 +31,8 @@ format: $(VENV)/.dev  ## Put the code into the one shape
 	$(BIN)/ruff format .
 
 lock: $(VENV)/.uv  ## Pin the newest dependencies that pyproject.toml allows
-	$(BIN)/uv pip compile $(LOCK) --group build --output-file requirements/run.txt
-	$(BIN)/uv pip compile $(LOCK) --group dev --constraints requirements/run.txt --output-file requirements/dev.txt
+	$(BIN)/uv pip compile $(LOCK) --group build --output-file deploy/requirements/run.txt
+	$(BIN)/uv pip compile $(LOCK) --group dev --constraints deploy/requirements/run.txt --output-file deploy/requirements/dev.txt
 
 LOCK := pyproject.toml --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
@@ -40,8 +40,8 @@ clean:  ## Remove what was made here
 	rm -rf $(VENV) .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests -name __pycache__ -prune -exec rm -rf {} +
 
-# A stamp says that the packages of requirements/NAME.txt and, on top, this checkout are installed.
-$(VENV)/.%: requirements/%.txt pyproject.toml | $(VENV)/.made
+# A stamp says that the packages of deploy/requirements/NAME.txt and, on top, this checkout are installed.
+$(VENV)/.%: deploy/requirements/%.txt pyproject.toml | $(VENV)/.made
 	@echo "Installing $< into $(VENV)"
 	@$(PIP) install --require-hashes --requirement $<
 	@$(PIP) install --no-deps --no-build-isolation --editable .
