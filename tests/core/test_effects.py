@@ -18,15 +18,15 @@ def test_send_to_nobody_is_nothing() -> None:
     assert send({}, EVENT) == []
 
 
-def test_effects_can_be_written_down() -> None:
-    """They name people by id and hold no socket, so they can be carried to where those people are."""
+def test_effects_are_carried_elsewhere_as_they_are() -> None:
+    """They name people by id and hold no socket: another process can read them back."""
     effects: Effects = [
-        *send(("ada",), EVENT),
         Seated("ada", 8),
-        Held("bob"),
-        Gone("bob"),
-        Close("ada", CloseCode.KICKED, "kicked"),
-        WrongToken("ada"),
+        Send(("ada", "bob"), events.ParticipantJoined("ABC123", "ada", name="Ada", creator_token="secret")),
+        Send(("bob",), events.ParticipantLeft("ABC123", "cleo")),
+        Held("dora"),
+        Gone("cleo"),
+        Close("eve", CloseCode.KICKED, "kicked"),
+        WrongToken("dora"),
     ]
-    for effect in effects:
-        assert msgspec.msgpack.encode(effect)
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(effects), type=Effects) == effects

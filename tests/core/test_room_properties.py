@@ -302,9 +302,30 @@ class History(RuleBasedStateMachine):
             return
         self.stage.does(name, request)
         self.clients[name].says(request)
-        if isinstance(request, requests.ModeratorAction) and request.action == "kick":
-            self.kicked[self.addresses[request.target_id]] = self.stage.now + KICK_WAIT
+        self._is_done(name, request)
         self._everyone_listens()
+
+    def _is_done(self, name: str, request: requests.Message) -> None:
+        """What was granted has come about; that everyone knows of it is seen after each step."""
+        room = self.stage.room
+        match request:
+            case requests.LockRoom():
+                assert room.locked_by == name
+                assert not any(person.is_cleared for person in room.waiting.values())
+            case requests.UnlockRoom():
+                assert room.locked_by is None
+                assert all(person.is_cleared for person in room.waiting.values())
+            case requests.AdmitUser(target):
+                assert target in room.participants
+            case requests.RejectUser(target):
+                assert target not in room.waiting
+            case requests.ModeratorAction(target, "kick"):
+                assert target not in room.participants
+                self.kicked[self.addresses[target]] = self.stage.now + KICK_WAIT
+            case requests.ModeratorAction(target, "make-moderator"):
+                assert room.participants[target].is_moderator
+            case requests.ModeratorAction(target, action):
+                assert room.participants[target].is_muted is (action == "mute")
 
     def _somebody_new(self, address: str) -> str:
         self.count += 1
@@ -342,7 +363,7 @@ def test_any_history_leaves_everyone_with_the_truth() -> None:
         settings=settings(
             derandomize=True,
             deadline=None,
-            max_examples=250,
+            max_examples=150,
             stateful_step_count=100,
             suppress_health_check=[HealthCheck.too_slow],  # of a busy machine
         ),

@@ -8,36 +8,36 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from mikroroom.protocol.codes import CloseCode
-from mikroroom.protocol.events import Message
+from mikroroom.protocol.events import Event
 
 
-class Send(Struct, frozen=True):
+class Send(Struct, frozen=True, tag=True):
     """Everyone in ``to`` hears ``event``."""
 
     to: tuple[str, ...]
-    event: Message
+    event: Event
 
 
-class Seated(Struct, frozen=True):
+class Seated(Struct, frozen=True, tag=True):
     """``id`` is a participant from here on, of a room with so many ``seats``."""
 
     id: str
     seats: int
 
 
-class Held(Struct, frozen=True):
+class Held(Struct, frozen=True, tag=True):
     """``id`` is in the waiting room from here on."""
 
     id: str
 
 
-class Gone(Struct, frozen=True):
+class Gone(Struct, frozen=True, tag=True):
     """``id`` is neither any longer; its connection stays open (R17)."""
 
     id: str
 
 
-class Close(Struct, frozen=True):
+class Close(Struct, frozen=True, tag=True):
     """``id`` is gone, and its connection is closed."""
 
     id: str
@@ -45,7 +45,7 @@ class Close(Struct, frozen=True):
     reason: str
 
 
-class WrongToken(Struct, frozen=True):
+class WrongToken(Struct, frozen=True, tag=True):
     """``id`` came with a creator token that is none: a failed guess (R11)."""
 
     id: str
@@ -55,7 +55,7 @@ Effect = Send | Seated | Held | Gone | Close | WrongToken
 Effects = list[Effect]
 
 
-def send(to: Iterable[str], event: Message) -> Effects:
+def send(to: Iterable[str], event: Event) -> Effects:
     """One ``Send``, or nothing where nobody would hear it."""
     ids = tuple(to)
     return [Send(ids, event)] if ids else []

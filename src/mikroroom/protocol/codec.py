@@ -92,7 +92,7 @@ def decode_room(body: bytes) -> CreateRoom:
     """
     try:
         return _room_decoder.decode(body.decode()) if body else CreateRoom()
-    except (msgspec.ValidationError, *_UNREADABLE) as error:
+    except _UNREADABLE as error:
         raise InvalidMessage(_explain(error)) from None
 
 
@@ -121,7 +121,7 @@ def _invalid(text: str, problem: str) -> InvalidMessage:
 def _type_in(text: str) -> str | None:
     try:
         return _envelope_decoder.decode(text).type
-    except (msgspec.ValidationError, *_UNREADABLE):
+    except _UNREADABLE:
         return None
 
 
