@@ -102,7 +102,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     resume_window: Annotated[
         float,
         _about(
-            "Seconds for which a lost participant, or a room that lost its last one, is kept", ge=0, le=3600
+            "Seconds for which an ad-hoc room whose last participant lost its connection is kept",
+            ge=0,
+            le=3600,
         ),
     ] = 30.0
     kick_wait: Annotated[

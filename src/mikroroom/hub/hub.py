@@ -99,7 +99,8 @@ class Hub:
         """Do what a client asks for, now, or as something to await.
 
         Raises:
-            Refusal: with every code but INVALID_MESSAGE's decoding errors. Nothing has changed.
+            Refusal: as ``core.rules.act``, ``Lobby.join`` or ``core.room.leave``; for talk NOT_IN_ROOM or
+                TARGET_NOT_FOUND. Nothing has changed.
         """
         match request:
             case requests.Relay():

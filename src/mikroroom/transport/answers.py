@@ -5,8 +5,6 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-ORIGIN_REFUSED = "This origin is not allowed"
-
 _encoder = msgspec.json.Encoder()
 
 

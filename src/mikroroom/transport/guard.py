@@ -45,7 +45,7 @@ class GuardedProtocol(WebSocketsSansIOProtocol):
             self.transport.pause_reading()
             self._take_soon()
         else:
-            self._take(data)
+            super().data_received(data)
 
     async def receive(self) -> Any:
         """The next event for the app. Once it has taken all there was, the next slice has its turn."""
@@ -104,14 +104,11 @@ class GuardedProtocol(WebSocketsSansIOProtocol):
             return  # until the app has taken what it was given, or for ever
         data = bytes(self._untaken[:SLICE])
         del self._untaken[:SLICE]
-        self._take(data)
+        super().data_received(data)
         if self._untaken:
             self._take_soon()
         elif not self.read_paused:
             self.transport.resume_reading()
-
-    def _take(self, data: bytes) -> None:
-        super().data_received(data)
 
     def _drop(self) -> None:
         """Say why, and end the connection without waiting for anything."""

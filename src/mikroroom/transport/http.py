@@ -13,9 +13,8 @@ from mikroroom.protocol.codec import InvalidMessage, decode_room
 from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.settings import Settings
 from mikroroom.stores.port import CodeTaken
-from mikroroom.transport.answers import ORIGIN_REFUSED, answer, error, too_many
-from mikroroom.transport.clients import client_of
-from mikroroom.transport.headers import is_allowed
+from mikroroom.transport.answers import answer, error, too_many
+from mikroroom.transport.clients import client_of, origin_refusal
 
 INVALID_BODY = "Invalid request body"
 NO_ROOM_MADE = "Cannot create room. Limit reached or room ID already exists."
@@ -64,10 +63,10 @@ async def create_room(request: Request) -> Response:
     hub: Hub = request.app.state.hub
     hub.start()
     settings: Settings = request.app.state.settings
-    origin = request.headers.get("origin")
-    if origin is not None and not is_allowed(origin, settings.allowed_origins):
-        return error(403, ORIGIN_REFUSED)
     address, now = client_of(request, request.app.state.trusted), hub.clock()
+    forbidden = origin_refusal(request, hub, address)
+    if forbidden is not None:
+        return forbidden
     wait = hub.limits.rooms.take(address, now)
     if wait:
         hub.limits.tell("rooms-limited", now, address=address)

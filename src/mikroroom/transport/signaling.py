@@ -10,11 +10,9 @@ from starlette.websockets import WebSocket
 from mikroroom.hub.hub import Hub
 from mikroroom.hub.session import Session
 from mikroroom.protocol.codes import CloseCode
-from mikroroom.settings import Settings
-from mikroroom.transport.answers import ORIGIN_REFUSED, error, too_many
-from mikroroom.transport.clients import client_of
+from mikroroom.transport.answers import error, too_many
+from mikroroom.transport.clients import client_of, origin_refusal
 from mikroroom.transport.connection import AsgiConnection
-from mikroroom.transport.headers import is_allowed
 
 # Policy violation (RFC 6455, 7.4.1): for servers that cannot refuse a handshake with an HTTP status.
 REFUSED = 1008
@@ -38,7 +36,7 @@ class SignalingEndpoint(WebSocketEndpoint):
         websocket = WebSocket(self.scope, self.receive, self.send)
         address = client_of(websocket, state.trusted)
         now = self._hub.clock()
-        refusal = self._refusal(websocket, address, state.settings, now)
+        refusal = origin_refusal(websocket, self._hub, address) or self._over_limit(address, now)
         if refusal is not None:
             await _deny(websocket, refusal)
             return
@@ -70,17 +68,12 @@ class SignalingEndpoint(WebSocketEndpoint):
             self._connection.end()
             self._session.end()
 
-    def _refusal(self, websocket: WebSocket, address: str, settings: Settings, now: int) -> Response | None:
-        limits = self._hub.limits
-        origin = websocket.headers.get("origin")
-        if origin is not None and not is_allowed(origin, settings.allowed_origins):
-            limits.tell("origin-refused", now, address=address, origin=origin)
-            return error(403, ORIGIN_REFUSED)
-        wait = limits.connections.take(address, now)
-        if wait:
-            limits.tell("connections-limited", now, address=address)
-            return too_many(wait)
-        return None
+    def _over_limit(self, address: str, now: int) -> Response | None:
+        wait = self._hub.limits.connections.take(address, now)
+        if not wait:
+            return None
+        self._hub.limits.tell("connections-limited", now, address=address)
+        return too_many(wait)
 
 
 async def nowhere(websocket: WebSocket) -> None:
