@@ -19,6 +19,7 @@ from mikroroom.settings import Settings
 from mikroroom.stores.journal import Journal
 from mikroroom.stores.memory import MemoryStore
 from mikroroom.transport import http
+from mikroroom.transport.direct import DirectPath
 from mikroroom.transport.headers import AnswerHeaders
 from mikroroom.transport.signaling import SignalingEndpoint, nowhere
 
@@ -68,7 +69,8 @@ def create_app(settings: Settings | None = None) -> Starlette:
             WebSocketRoute("/{path:path}", nowhere),
         ],
         middleware=[
-            Middleware(AnswerHeaders, allowed_origins=settings.allowed_origins, root_path=settings.root_path)
+            Middleware(DirectPath, is_wanted=settings.direct_path == "auto"),
+            Middleware(AnswerHeaders, allowed_origins=settings.allowed_origins, root_path=settings.root_path),
         ],
         exception_handlers={HTTPException: cast("Any", http.http_error)},
         lifespan=lifespan,

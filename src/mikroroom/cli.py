@@ -7,6 +7,7 @@ that was asked for, 1 if the server cannot start, 2 if the command or a setting 
 import argparse
 import asyncio
 import errno
+import importlib
 import importlib.util
 import json
 import logging
@@ -45,6 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     known, rest = parser.parse_known_args(argv)
     if known.command == "join":
         return _join(parser, known, rest)
+    if known.command == "loadtest":
+        from mikroroom import loadtest  # noqa: PLC0415 - a server has no use for it
+
+        return loadtest.main(rest)
     flags = {name: value for name, value in vars(known).items() if name in OPTIONS or name == CONFIG}
     try:
         chosen, sources = settings.load(
@@ -90,6 +95,11 @@ def serve(chosen: Settings) -> int:
         )
         return 1
     try:
+        protocol = _websocket_protocol(chosen)
+    except ImportError as error:
+        log.error(Line("cannot speak WebSocket", websocket_protocol="picows", reason=error))
+        return 1
+    try:
         listeners = listen(chosen)
     except UnicodeError:  # of a name that cannot be looked up (RFC 5890)
         log.error(Line("cannot listen", host=chosen.host, port=chosen.port, reason="not a host name"))
@@ -99,7 +109,7 @@ def serve(chosen: Settings) -> int:
         log.error(Line("cannot listen", host=chosen.host, port=chosen.port, reason=error.strerror, hint=hint))
         return 1
     try:
-        _Server(chosen, tls).run(sockets=listeners)
+        _Server(chosen, protocol, tls).run(sockets=listeners)
     except SystemExit as stop:
         # The server below us leaves this way if the app does not start, and has logged why.
         return 1 if stop.code else 0
@@ -149,6 +159,22 @@ def _set_options(listener: socket.socket, chosen: Settings) -> None:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience)
 
 
+def _websocket_protocol(chosen: Settings) -> type[asyncio.Protocol]:
+    """What uvicorn speaks WebSocket with. Raises ``ImportError`` if picows must be used and is missing."""
+    if chosen.websocket_protocol == "stock":
+        return GuardedProtocol
+    try:
+        protocol: type[asyncio.Protocol] = importlib.import_module(
+            "mikroroom.transport.picows"
+        ).PicowsProtocol
+    except ImportError as error:
+        if chosen.websocket_protocol == "picows":
+            raise
+        log.warning(Line("slower without picows", reason=error, hint="pip install 'mikroroom[fast]'"))
+        return GuardedProtocol
+    return protocol
+
+
 def _tls(chosen: Settings) -> ssl.SSLContext | None:
     if not chosen.tls_certificate:
         return None
@@ -161,14 +187,18 @@ def _tls(chosen: Settings) -> ssl.SSLContext | None:
 class _Server(uvicorn.Server):
     """uvicorn with our settings, which says when it listens and takes a signal for a wish, not a failure."""
 
-    def __init__(self, chosen: Settings, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, chosen: Settings, protocol: type[asyncio.Protocol], tls: ssl.SSLContext | None
+    ) -> None:
         self.chosen = chosen
+        self.protocol = protocol
+        self.tls = tls
         super().__init__(
             uvicorn.Config(
                 create_app(chosen),
                 loop="uvloop" if importlib.util.find_spec("uvloop") else "asyncio",
                 http="httptools",
-                ws=GuardedProtocol,
+                ws=protocol,
                 ws_max_size=chosen.max_message_bytes,
                 ws_ping_interval=chosen.ping_interval,
                 ws_ping_timeout=chosen.ping_timeout,
@@ -187,6 +217,9 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then say where."""
+        if self.protocol is not GuardedProtocol and self.tls is None:
+            # What picows brings along; over TLS uvloop's own are the better tried.
+            importlib.import_module("aiofastnet").patch_loop()
         await super().startup(sockets)
         if self.started and sockets:
             scheme = "https" if self.chosen.tls_certificate else "http"
@@ -234,6 +267,8 @@ def _parser() -> argparse.ArgumentParser:
             metavar = "N" if isinstance(option.default, int | float) else "TEXT"
             command.add_argument(option.flag, metavar=metavar, help=_help(option))
     _add_join(commands)
+    # Its arguments are its own: all of them, --help included, are left over for it.
+    commands.add_parser("loadtest", help="Try what a server can take.", add_help=False, allow_abbrev=False)
     return parser
 
 

@@ -27,6 +27,8 @@ TurnUrl = Annotated[str, Meta(pattern=r"^turns?:[^/?#\s]+(\?transport=(udp|tcp))
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
+WebSocketProtocol = Literal["auto", "picows", "stock"]
+DirectPath = Literal["auto", "off"]
 
 
 def _about(description: str, *, allowed: str = "", kind: str = "", **bounds: Any) -> Meta:
@@ -139,6 +141,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, _about("Bytes that may wait for a slow reader before it is closed", ge=1024, le=1_073_741_824)
     ] = 1_048_576
 
+    websocket_protocol: Annotated[
+        WebSocketProtocol,
+        _about("What `mikroroom serve` speaks WebSocket with; `auto` is picows where that is installed"),
+    ] = "auto"
+    direct_path: Annotated[
+        DirectPath,
+        _about("`auto` passes messages by plain call where the server offers it, `off` always by ASGI"),
+    ] = "auto"
     ping_interval: Annotated[float, _about("Seconds between pings of a WebSocket", gt=0, le=3600)] = 20.0
     ping_timeout: Annotated[float, _about("Seconds to wait for the answer to a ping", gt=0, le=3600)] = 20.0
     shutdown_timeout: Annotated[

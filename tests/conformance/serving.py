@@ -19,12 +19,21 @@ PREFIX = "MIKROROOM_"
 _UVICORN = ["-m", "uvicorn", "--host", "127.0.0.1", "--port", "0", "--ws-max-size", "262144"]
 _UVICORN_PING = {"PING_INTERVAL": "--ws-ping-interval", "PING_TIMEOUT": "--ws-ping-timeout"}
 
+_SERVE = ["-m", "mikroroom", "serve", "--host", "127.0.0.1", "--port", "0"]
+_PICOWS = ["--ws", "mikroroom.transport.picows:PicowsProtocol"]
+_SITE = ["--app-dir", str(Path(__file__).parent), "mounted_site:app"]
+
+# The three paths of a message: directly, by ASGI on picows, and by ASGI on uvicorn's own protocol; the first and the
+# last also in somebody else's site.
 WAYS = {
-    "serve": ["-m", "mikroroom", "serve", "--host", "127.0.0.1", "--port", "0"],
+    "direct": _SERVE,
+    "asgi": [*_SERVE, "--websocket-protocol", "picows", "--direct-path", "off"],
+    "stock": [*_SERVE, "--websocket-protocol", "stock"],
     "uvicorn": [*_UVICORN, "--factory", "mikroroom:create_app"],
-    "mounted": [*_UVICORN, "--app-dir", str(Path(__file__).parent), "mounted_site:app"],
+    "mounted": [*_UVICORN, *_SITE],
+    "mounted-direct": [*_UVICORN, *_PICOWS, *_SITE],
 }
-PATHS = {"serve": "", "uvicorn": "", "mounted": "/meet"}
+PATHS = {way: "/meet" if way.startswith("mounted") else "" for way in WAYS}
 
 # Every test leaves rooms behind, and the default of ten would soon be used up.
 _ROOMY = {"MAX_LATENT_ROOMS": "100000"}
@@ -55,7 +64,7 @@ def served(way: str, settings: Mapping[str, str], folder: Path) -> Iterator[Site
 
 
 def _flags(way: str, settings: Mapping[str, str]) -> list[str]:
-    if way == "serve":
+    if "serve" in WAYS[way]:
         return []
     flags = [(flag, settings[name]) for name, flag in _UVICORN_PING.items() if name in settings]
     return [word for flag in flags for word in flag]

@@ -15,6 +15,7 @@ from mikroroom.core.secrets import Password
 from mikroroom.hub.hashing import Hasher
 from mikroroom.hub.hub import Hub
 from mikroroom.hub.session import Session
+from mikroroom.protocol.codec import HEADROOM, Frame
 from mikroroom.settings import Settings
 from mikroroom.stores.memory import MemoryStore
 from mikroroom.stores.port import Store
@@ -47,12 +48,12 @@ class Tape:
         self.closed: tuple[int, str] | None = None
         self.is_full = False
 
-    def send(self, frame: bytes) -> bool:
+    def send(self, frame: Frame) -> bool:
         """Record a message."""
         if self.is_full:
             return False
         assert self.closed is None, f"sent after the close: {frame!r}"
-        self.frames.append(frame)
+        self.frames.append(bytes(frame[HEADROOM:]))
         return True
 
     def close(self, code: int, reason: str) -> None:

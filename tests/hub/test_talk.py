@@ -17,11 +17,11 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often which type of message was encoded by the hub."""
     counts: Counter[str] = Counter()
 
-    def count(message: events.Message) -> bytes:
+    def count(message: events.Message) -> codec.Frame:
         counts[codec.TYPE_OF[type(message)]] += 1
-        return codec.encode(message)
+        return codec.frame(message)
 
-    monkeypatch.setattr(hubs, "encode", count)
+    monkeypatch.setattr(hubs, "frame", count)
     return counts
 
 

@@ -303,21 +303,6 @@ def test_relays_are_those_of_the_rule() -> None:
 
 
 @pytest.mark.parametrize("request_", RELAYS)
-def test_fields_of_a_relay_stand_in_the_order_of_its_requests(request_: type[requests.Relay]) -> None:
-    """``to_event`` relies on it: they are handed over without their names."""
-    event = RELAYS[request_]
-    assert TYPE_OF[event] == TYPE_OF[request_]
-    assert event.__struct_fields__ == (
-        "room_id",
-        "participant_id",
-        *request_.__struct_fields__[:-1],
-        "timestamp",
-    )
-    assert request_.__struct_fields__[-1] == "timestamp"
-    assert event.__struct_encode_fields__[2:] == request_.__struct_encode_fields__
-
-
-@pytest.mark.parametrize("request_", RELAYS)
 def test_relay_has_every_field_of_its_request_and_the_true_sender(request_: type[requests.Relay]) -> None:
     """R10, R14: the sender's own timestamp, and nothing that was not asked for."""
     told = EXAMPLES[TYPE_OF[request_]]

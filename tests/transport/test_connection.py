@@ -7,11 +7,17 @@ from typing import cast
 import pytest
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from mikroroom.protocol.codec import HEADROOM
 from mikroroom.transport import connection as connections
 from mikroroom.transport.connection import AsgiConnection
 
 PATIENCE = 10.0
-LIMIT = 1_000
+LIMIT = 1_200
+
+
+def framed(message: bytes) -> bytearray:
+    """A message as the hub hands it to a connection."""
+    return bytearray(HEADROOM) + message
 
 
 class Socket:
@@ -64,7 +70,7 @@ async def written(connection: AsgiConnection) -> None:
 
 async def test_what_is_sent_goes_out_in_order(connection: AsgiConnection, socket: Socket) -> None:
     for number in range(50):
-        assert connection.send(b"%d" % number)
+        assert connection.send(framed(b"%d" % number))
     assert socket.took == [], "sending waits for nothing"
     await written(connection)
     assert socket.took == [str(number) for number in range(50)]
@@ -73,7 +79,7 @@ async def test_what_is_sent_goes_out_in_order(connection: AsgiConnection, socket
 async def test_a_connection_that_is_quiet_has_no_writer(connection: AsgiConnection, socket: Socket) -> None:
     before = asyncio.all_tasks()
     for _ in range(3):
-        connection.send("é".encode())
+        connection.send(framed("é".encode()))
         await written(connection)
         assert asyncio.all_tasks() == before
     assert socket.took == ["é"] * 3
@@ -85,7 +91,7 @@ async def test_a_client_that_does_not_read_fills_its_outbox_and_no_more(
     socket.takes.clear()
     frame = b"x" * 100
     taken = 0
-    while connection.send(frame):
+    while connection.send(framed(frame)):
         taken += 1
         await asyncio.sleep(0)
     assert taken == LIMIT // len(frame), "what is half written counts"
@@ -95,10 +101,10 @@ async def test_a_client_that_does_not_read_fills_its_outbox_and_no_more(
 async def test_one_message_always_fits_and_nothing_beside_it(
     connection: AsgiConnection, socket: Socket
 ) -> None:
-    assert connection.send(b"x" * (LIMIT + 1))
+    assert connection.send(framed(b"x" * (LIMIT + 1)))
     await written(connection)
-    assert connection.send(b"x" * (LIMIT + 1))
-    assert not connection.send(b"x")
+    assert connection.send(framed(b"x" * (LIMIT + 1)))
+    assert not connection.send(framed(b"x"))
     assert len(socket.took) == 1
 
 
@@ -108,7 +114,7 @@ async def test_a_client_that_reads_again_in_time_has_missed_nothing(
     for _ in range(20):
         socket.takes.clear()
         for _ in range(9):
-            assert connection.send(b"x" * 100)
+            assert connection.send(framed(b"x" * 100))
             await asyncio.sleep(0)
         socket.takes.set()
         await written(connection)
@@ -119,10 +125,10 @@ async def test_a_client_that_reads_again_in_time_has_missed_nothing(
 async def test_the_close_comes_after_what_was_sent_before_it(
     connection: AsgiConnection, socket: Socket
 ) -> None:
-    connection.send(b"one")
-    connection.send(b"two")
+    connection.send(framed(b"one"))
+    connection.send(framed(b"two"))
     connection.close(4501, "kicked by a moderator")
-    assert connection.send(b"three"), "it is not too slow: it is gone"
+    assert connection.send(framed(b"three")), "it is not too slow: it is gone"
     connection.close(4001, "once is enough")
     await written(connection)
     assert (socket.took, socket.closed) == (["one", "two"], [(4501, "kicked by a moderator")])
@@ -132,7 +138,7 @@ async def test_a_close_while_writing_comes_when_that_is_done(
     connection: AsgiConnection, socket: Socket
 ) -> None:
     socket.takes.clear()
-    connection.send(b"one")
+    connection.send(framed(b"one"))
     await asyncio.sleep(0)
     connection.close(4002, "never joined")
     await asyncio.sleep(0)
@@ -145,7 +151,7 @@ async def test_a_client_that_was_too_slow_gets_the_close_and_not_what_waited(
     connection: AsgiConnection, socket: Socket
 ) -> None:
     socket.takes.clear()
-    while connection.send(b"x" * 100):
+    while connection.send(framed(b"x" * 100)):
         await asyncio.sleep(0)
     connection.close(4001, "reads too slowly")
     socket.takes.set()
@@ -163,7 +169,7 @@ async def test_a_client_that_does_not_even_take_the_close_is_abandoned(
 
     async def read() -> None:
         made.append(AsgiConnection(cast("WebSocket", socket), LIMIT))
-        made[0].send(b"one")
+        made[0].send(framed(b"one"))
         made[0].close(4001, "reads too slowly")
         await asyncio.Event().wait()
 
@@ -191,8 +197,8 @@ async def test_a_client_that_takes_the_close_in_time_is_not_abandoned(
 
 async def test_the_end_lets_go_of_everything(connection: AsgiConnection, socket: Socket) -> None:
     socket.takes.clear()
-    connection.send(b"one")
-    connection.send(b"two")
+    connection.send(framed(b"one"))
+    connection.send(framed(b"two"))
     connection.close(4001, "")
     await asyncio.sleep(0)
     writer, timer = connection._writer, connection._abandoning
@@ -201,7 +207,7 @@ async def test_the_end_lets_go_of_everything(connection: AsgiConnection, socket:
     assert writer is not None and writer.cancelled()
     assert timer is not None and timer.cancelled()
     assert not connection._outbox
-    assert connection.send(b"three")
+    assert connection.send(framed(b"three"))
     connection.close(4001, "")
     connection.end()
     assert connection._writer is None
@@ -217,7 +223,7 @@ async def test_a_client_gone_in_the_middle_is_no_fault_and_not_slow(
     """Each server says it in its own way; the reader hears of it soon, and until then all goes nowhere."""
     socket.fault = fault
     for _ in range(50):
-        assert connection.send(b"x" * 100)
+        assert connection.send(framed(b"x" * 100))
         await written(connection)
     connection.close(4501, "kicked")
     await written(connection)

@@ -14,7 +14,8 @@ class Window:
         self._limit = limit
         self._period = period
         self._max_keys = max_keys
-        self._taken: dict[str, deque[int]] = {}
+        # A list for each: there are few times in it, and many of them.
+        self._taken: dict[str, list[int]] = {}
 
     def wait(self, key: str, now: int) -> int:
         """Milliseconds until ``key`` has a place free; 0 if it has one now."""
@@ -22,7 +23,7 @@ class Window:
         if not self._limit or times is None:
             return 0
         while times and times[0] <= now - self._period:
-            times.popleft()
+            del times[0]
         return times[0] + self._period - now if len(times) >= self._limit else 0
 
     def take(self, key: str, now: int) -> int:
@@ -31,7 +32,7 @@ class Window:
             return 0
         if wait := self.wait(key, now):
             return wait
-        times = self._taken.pop(key, None) or deque()
+        times = self._taken.pop(key, None) or []
         times.append(now)
         self._taken[key] = times
         if len(self._taken) > self._max_keys:
@@ -54,33 +55,37 @@ class Window:
 
 
 class Bucket:
-    """At once ``capacity``, and ``per_second`` sustained (R31). A rate of 0 is no limit."""
+    """At once ``capacity``, and ``per_second`` sustained (R31). A rate of 0 is no limit.
 
-    __slots__ = ("_capacity", "_filled_at", "_per_second", "_tokens")
+    Kept as the one time at which all that was taken is paid for (the generic cell rate algorithm, ITU-T
+    I.371): the same as counting tokens, in fewer steps.
+    """
+
+    __slots__ = ("_interval", "_paid_at", "_span")
 
     def __init__(self, capacity: int, per_second: float, now: int) -> None:
-        self._capacity = capacity
-        self._per_second = per_second
-        self._tokens = float(capacity)
-        self._filled_at = now
+        self._interval = 1_000 / per_second if per_second else 0.0
+        self._span = self._span_of(capacity)
+        self._paid_at = float(now)
 
     def widen(self, capacity: int) -> None:
         """Raise the capacity to at least ``capacity``; the difference is there at once."""
-        if capacity > self._capacity:
-            self._tokens += capacity - self._capacity
-            self._capacity = capacity
+        self._span = max(self._span, self._span_of(capacity))
 
-    def take(self, now: int) -> bool:
-        """Take one, if there is one."""
-        if not self._per_second:
-            return True
-        gained = (now - self._filled_at) * self._per_second / 1_000
-        self._tokens = min(self._capacity, self._tokens + gained)
-        self._filled_at = now
-        if self._tokens < 1:
+    def take(self, now: int, count: int = 1) -> bool:
+        """Take ``count``, if there are as many."""
+        paid_at = self._paid_at
+        if paid_at < now:  # noqa: PLR1730 - three times as fast as a call of max, for every message
+            paid_at = now
+        paid_at += count * self._interval
+        if paid_at > now + self._span:
             return False
-        self._tokens -= 1
+        self._paid_at = paid_at
         return True
+
+    def _span_of(self, capacity: int) -> float:
+        # The sum of many intervals is not exactly their product.
+        return (capacity + 1e-3) * self._interval
 
 
 class Sampler:

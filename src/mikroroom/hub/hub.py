@@ -21,7 +21,7 @@ from mikroroom.hub.lobby import Lobby
 from mikroroom.hub.session import Connection, Session
 from mikroroom.logs import Line
 from mikroroom.protocol import events, requests
-from mikroroom.protocol.codec import encode, to_event
+from mikroroom.protocol.codec import Frame, frame, to_event
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
 from mikroroom.protocol.requests import Request
 from mikroroom.settings import Settings
@@ -114,7 +114,9 @@ class Hub:
             case requests.Leave():
                 return self._leave(session)
             case _:
-                participant_id, code, _ = _seat_of(session)
+                participant_id, code = session.id, session.code
+                if session.audience is None or participant_id is None or code is None:
+                    raise _unseated(session)
                 return self._store.transact(
                     code, lambda room, now: act(room, participant_id, request, now, self._policy)
                 )
@@ -131,7 +133,7 @@ class Hub:
             match effect:
                 case Send(to, event):
                     event.timestamp = now
-                    self._send(to, encode(event))
+                    self._send(to, frame(event))
                 case Seated(participant_id, seats):
                     self._seat(participant_id, seats)
                 case Held(participant_id):
@@ -143,39 +145,43 @@ class Hub:
                 case WrongToken(participant_id):
                     self._count_wrong_token(participant_id)
 
-    def _send(self, to: tuple[str, ...], frame: bytes) -> None:
+    def _send(self, to: tuple[str, ...], encoded: Frame) -> None:
         for participant_id in to:
             session = self._sessions.get(participant_id)
             if session is not None:
-                session.send(frame)
+                session.send(encoded)
 
     def _relay(self, session: Session, request: requests.Relay) -> None:
         """To one other participant, unread (R14)."""
-        participant_id, code, audience = _seat_of(session)
+        audience = session.audience
+        if audience is None or session.code is None or session.id is None:
+            raise _unseated(session)
         target = audience.get(request.target_id)
         if target is None:
             raise Refusal(ErrorCode.TARGET_NOT_FOUND, "`targetId` is nobody in this room")
         if request.timestamp is None:
             request.timestamp = self.wall()
-        target.send(encode(to_event(request, code, participant_id)))
+        target.send(frame(to_event(request, session.code, session.id)))
 
     def _chat(self, session: Session, request: requests.Chat) -> None:
         """To everyone in the room, the sender included (R15)."""
-        participant_id, code, audience = _seat_of(session)
+        audience = session.audience
+        if audience is None or session.code is None or session.id is None:
+            raise _unseated(session)
         # The stamp names the message, so one sender's never repeats.
         stamp = session.last_stamp = max(self.wall(), session.last_stamp + 1)
-        frame = encode(
+        encoded = frame(
             events.Chat(
-                code,
-                participant_id,
+                session.code,
+                session.id,
                 request.text,
-                f"{stamp}-{participant_id}",
+                f"{stamp}-{session.id}",
                 request.reply_to or UNSET,
                 timestamp=stamp,
             )
         )
         for listener in audience.values():
-            listener.send(frame)
+            listener.send(encoded)
 
     def _join(self, session: Session, request: requests.Join) -> Step:
         visit = self.lobby.visit(request, session.address, lambda: session.is_closed)
@@ -296,13 +302,7 @@ class Hub:
             self._take_out(participant_id, code)
 
 
-def _seat_of(session: Session) -> tuple[str, str, dict[str, Session]]:
-    """The id, room and audience of a participant.
-
-    Raises:
-        Refusal: NOT_IN_ROOM.
-    """
-    if session.audience is None or session.id is None or session.code is None:
-        what = "Wait to be admitted first" if session.id is not None else "Join a room first"
-        raise Refusal(ErrorCode.NOT_IN_ROOM, what)
-    return session.id, session.code, session.audience
+def _unseated(session: Session) -> Refusal:
+    """Why someone who is no participant may not speak."""
+    what = "Wait to be admitted first" if session.id is not None else "Join a room first"
+    return Refusal(ErrorCode.NOT_IN_ROOM, what)

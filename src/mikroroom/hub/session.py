@@ -11,7 +11,7 @@ from msgspec import UNSET
 from mikroroom.core.ratelimit import Bucket, Sampler, Tally
 from mikroroom.logs import Line
 from mikroroom.protocol import events
-from mikroroom.protocol.codec import TYPE_OF, InvalidMessage, decode_request, encode
+from mikroroom.protocol.codec import TYPE_OF, Frame, InvalidMessage, decode_request, frame
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
 from mikroroom.protocol.requests import Request
 from mikroroom.settings import Settings
@@ -31,8 +31,11 @@ LOG_REFUSALS_EVERY = 1_000
 class Connection(Protocol):
     """The way to one client. Neither method blocks."""
 
-    def send(self, frame: bytes) -> bool:
-        """Hand over a message; False if too much is waiting for this client already (R33)."""
+    def send(self, encoded: Frame) -> bool:
+        """Hand over a message; False if too much is waiting for this client already (R33).
+
+        The same frame may be handed to others too.
+        """
 
     def close(self, code: int, reason: str) -> None:
         """Close the connection after what was handed over before; what cannot be sent soon is dropped."""
@@ -97,7 +100,8 @@ class Session:
         self._told = Sampler(TELL_LIMIT_EVERY)
         self._logged = Sampler(LOG_REFUSALS_EVERY)
         self._deciding: asyncio.Task[None] | None = None
-        self._deferred: deque[str] = deque()
+        # Made for those that need it: nearly nobody, and an empty one takes more room than the rest of us.
+        self._deferred: deque[str] | None = None
         self._deferred_characters = 0
         self._join_timer: asyncio.TimerHandle | None = None
         self._is_overdue = False
@@ -128,12 +132,18 @@ class Session:
                 Refusal(ErrorCode.RATE_LIMITED, "Too much was sent before the last request was decided")
             )
         else:
+            if self._deferred is None:
+                self._deferred = deque()
             self._deferred.append(text)
             self._deferred_characters += len(text)
 
-    def send(self, frame: bytes) -> None:
+    def receive_bytes(self, data: bytes) -> None:
+        """A message that is no text: nothing here is said in bytes."""
+        self.close(CloseCode.UNSUPPORTED_DATA, "only text is understood here")
+
+    def send(self, encoded: Frame) -> None:
         """Send a message to the client; one that does not read is closed instead (R33)."""
-        if not self.is_closed and not self.connection.send(frame):
+        if not self.is_closed and not self.connection.send(encoded):
             log.warning(Line("slow-reader", room=self.code, participant=self.id, address=self.address))
             self.close(CloseCode.SLOW_READER, "reads too slowly")
 
@@ -148,7 +158,7 @@ class Session:
             code=refusal.code.value,
             request_type=request_type or UNSET,
         )
-        self.send(encode(error))
+        self.send(frame(error))
         self._count_refused()
 
     def close(self, code: CloseCode, reason: str) -> None:
@@ -174,24 +184,23 @@ class Session:
         """The connection is gone."""
         self.is_closed = True
         self.joined()
-        self._deferred.clear()
+        self._deferred = None
         self._part()
 
     def _act(self, text: str) -> None:
-        name: str | None = None
+        request: Request | None = None
         try:
             request = decode_request(text)
-            name = TYPE_OF[type(request)]
             step = self._hub.act(self, request)
         except InvalidMessage as refusal:
             self.refuse(refusal, refusal.request_type)
         except Refusal as refusal:
-            self.refuse(refusal, name)
+            self.refuse(refusal, TYPE_OF.get(type(request)))
         except Exception as error:  # noqa: BLE001 - a fault in one request must not end the meeting
-            self._fail(name, error)
+            self._fail(TYPE_OF.get(type(request)), error)
         else:
             if step is not None:
-                self._deciding = asyncio.create_task(self._decide(step, name))
+                self._deciding = asyncio.create_task(self._decide(step, TYPE_OF[type(request)]))
 
     def _part(self) -> None:
         """Leave the room, if no request is being decided that may still change whether there is one."""

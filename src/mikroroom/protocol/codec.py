@@ -4,9 +4,12 @@ Input is ``str``, never bytes: a string that came out of a UTF-8 decoder is vali
 as raw JSON can carry invalid bytes to another client.
 """
 
-from typing import get_args
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from typing import Any, get_args
 
 import msgspec
+from msgspec import Raw
 
 from mikroroom.protocol import events, requests
 from mikroroom.protocol.codes import ErrorCode, Refusal
@@ -28,6 +31,11 @@ class InvalidMessage(Refusal):
         self.request_type = request_type
 
 
+# A message on its way out, and the room left before it, in which a connection may write the header of a
+# WebSocket frame (RFC 6455, 5.2): so the bytes that were encoded are the bytes that are sent.
+Frame = bytearray
+HEADROOM = 14
+
 _request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _envelope_decoder = msgspec.json.Decoder(_Envelope)
 _event_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
@@ -48,8 +56,40 @@ REQUESTS = {type_of(request): request for request in get_args(Request)}
 EVENTS = {type_of(event): event for event in get_args(Event)}
 TYPE_OF = {message: name for name, message in (*REQUESTS.items(), *EVENTS.items())}
 
-# What is passed on to one participant, and the event it becomes (R14).
-RELAYS = {request: EVENTS[name] for name, request in REQUESTS.items() if issubclass(request, requests.Relay)}
+# What is passed on to one participant, and the event it becomes: ``who`` says it, in ``room`` (R14).
+RELAYS: Mapping[type, Callable[[Any, str, str], events.Relay]] = {
+    requests.Offer: lambda r, room, who: events.Offer(room, who, r.target_id, r.sdp, timestamp=r.timestamp),
+    requests.Answer: lambda r, room, who: events.Answer(room, who, r.target_id, r.sdp, timestamp=r.timestamp),
+    requests.IceCandidate: lambda r, room, who: events.IceCandidate(
+        room, who, r.target_id, r.candidate, timestamp=r.timestamp
+    ),
+    requests.FileOffer: lambda r, room, who: events.FileOffer(
+        room, who, r.target_id, r.file_name, r.file_size, r.file_type, timestamp=r.timestamp
+    ),
+    requests.FileAnswer: lambda r, room, who: events.FileAnswer(
+        room, who, r.target_id, r.accepted, timestamp=r.timestamp
+    ),
+    requests.FileChunk: lambda r, room, who: events.FileChunk(
+        room, who, r.target_id, r.chunk, r.index, r.total, timestamp=r.timestamp
+    ),
+    requests.QualityChange: lambda r, room, who: events.QualityChange(
+        room, who, r.target_id, r.quality, timestamp=r.timestamp
+    ),
+}
+
+
+# Payloads that stay raw: where they are, how such JSON begins, and what to say of any other. (A
+# ``__post_init__`` of each would take as long again as the decoding.)
+_RAW: Mapping[type, tuple[Callable[[Any], Raw], bytes, str]] = {
+    requests.Offer: (attrgetter("sdp"), b'"', "Expected `str` - at `$.sdp`"),
+    requests.Answer: (attrgetter("sdp"), b'"', "Expected `str` - at `$.sdp`"),
+    requests.FileChunk: (attrgetter("chunk"), b'"', "Expected `str` - at `$.chunk`"),
+    requests.IceCandidate: (
+        attrgetter("candidate"),
+        b"{n",
+        "Expected an object or null - at `$.candidate`",
+    ),
+}
 
 
 def decode_request(text: str) -> Request:
@@ -60,11 +100,17 @@ def decode_request(text: str) -> Request:
             what is allowed.
     """
     try:
-        return _request_decoder.decode(text)
+        request = _request_decoder.decode(text)
     except msgspec.ValidationError as error:
         raise _invalid(text, str(error)) from None
     except _UNREADABLE as error:
         raise InvalidMessage(_explain(error)) from None
+    raw = _RAW.get(type(request))
+    if raw is not None:
+        payload, beginnings, problem = raw
+        if memoryview(payload(request))[0] not in beginnings:
+            raise InvalidMessage(problem, TYPE_OF[type(request)])
+    return request
 
 
 def decode_event(text: str) -> Event | None:
@@ -96,6 +142,13 @@ def decode_room(body: bytes) -> CreateRoom:
         raise InvalidMessage(_explain(error)) from None
 
 
+def frame(event: events.Message) -> Frame:
+    """An event as what a connection sends: JSON in UTF-8 after ``HEADROOM`` bytes."""
+    buffer = bytearray(HEADROOM)
+    _encoder.encode_into(event, buffer, HEADROOM)
+    return buffer
+
+
 def encode(message: events.Message | requests.Message) -> bytes:
     """The message as JSON in UTF-8."""
     return _encoder.encode(message)
@@ -103,9 +156,7 @@ def encode(message: events.Message | requests.Message) -> bytes:
 
 def to_event(request: requests.Relay, room_id: str, participant_id: str) -> events.Relay:
     """What the target of a relay hears: the same payload under the sender's true id (R14)."""
-    *payload, timestamp = msgspec.structs.astuple(request)
-    event: events.Relay = RELAYS[type(request)](room_id, participant_id, *payload, timestamp=timestamp)
-    return event
+    return RELAYS[type(request)](request, room_id, participant_id)
 
 
 def _invalid(text: str, problem: str) -> InvalidMessage:

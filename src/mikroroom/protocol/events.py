@@ -115,11 +115,7 @@ class Chat(Message, tag="chat"):
 
 
 class Relay(Message):
-    """The base of what comes from one other participant (R14).
-
-    After the first two, the fields of a relay stand in the order of its request's: so a request becomes
-    its event without naming them one by one.
-    """
+    """The base of what comes from one other participant (R14)."""
 
     target_id: str = ""
 

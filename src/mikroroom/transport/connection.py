@@ -5,6 +5,8 @@ from collections import deque
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from mikroroom.protocol.codec import HEADROOM, Frame
+
 # How long a client may take to read what was sent before it was closed, and to answer the close frame.
 CLOSE_PATIENCE = 10.0
 
@@ -27,7 +29,7 @@ class AsgiConnection:
     def __init__(self, websocket: WebSocket, max_outbox_bytes: int) -> None:
         self._websocket = websocket
         self._limit = max_outbox_bytes
-        self._outbox: deque[bytes] = deque()
+        self._outbox: deque[Frame] = deque()
         self._waiting = 0
         self._closing: tuple[int, str] | None = None
         self._writer: asyncio.Task[None] | None = None
@@ -35,7 +37,7 @@ class AsgiConnection:
         self._abandoning: asyncio.TimerHandle | None = None
         self.is_abandoned = False
 
-    def send(self, frame: bytes) -> bool:
+    def send(self, frame: Frame) -> bool:
         """Put a text message into the outbox; False, and nothing put there, if that makes it too full.
 
         A single message always fits, however low the limit.
@@ -76,7 +78,7 @@ class AsgiConnection:
         try:
             while self._outbox:
                 frame = self._outbox.popleft()
-                await self._websocket.send_text(frame.decode())
+                await self._websocket.send_text(frame[HEADROOM:].decode())
                 self._waiting -= len(frame)
             if self._closing is not None:
                 code, reason = self._closing

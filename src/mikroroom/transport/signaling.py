@@ -13,6 +13,7 @@ from mikroroom.protocol.codes import CloseCode
 from mikroroom.transport.answers import error, too_many
 from mikroroom.transport.clients import client_of, origin_refusal
 from mikroroom.transport.connection import AsgiConnection
+from mikroroom.transport.direct import offer_in
 
 # Policy violation (RFC 6455, 7.4.1): for servers that cannot refuse a handshake with an HTTP status.
 REFUSED = 1008
@@ -41,6 +42,10 @@ class SignalingEndpoint(WebSocketEndpoint):
             await _deny(websocket, refusal)
             return
         self._address, self._opened_at = address, now
+        offer = offer_in(self.scope)
+        if offer is not None:
+            await self._serve_directly(websocket, offer)
+            return
         try:
             await super().dispatch()
         except asyncio.CancelledError:
@@ -56,7 +61,7 @@ class SignalingEndpoint(WebSocketEndpoint):
     async def on_receive(self, websocket: WebSocket, data: Any) -> None:
         """A message. Never waits: a reader that is held up would miss the pings (R34)."""
         if not isinstance(data, str):
-            self._session.close(CloseCode.UNSUPPORTED_DATA, "only text is understood here")
+            self._session.receive_bytes(data)
         elif _is_longer(data, self._hub.settings.max_message_bytes):
             self._session.close(CloseCode.MESSAGE_TOO_BIG, "the message is too big")
         else:
@@ -67,6 +72,19 @@ class SignalingEndpoint(WebSocketEndpoint):
         if self._connection is not None:
             self._connection.end()
             self._session.end()
+
+    async def _serve_directly(self, websocket: WebSocket, offer: dict[str, Any]) -> None:
+        """Give the connection to its session, without ASGI between them."""
+        await websocket.accept()
+        settings = self._hub.settings
+        offer["hand_over"](
+            lambda connection: self._hub.connect(connection, self._address, self._opened_at),
+            settings.max_message_bytes,
+            settings.max_outbox_bytes,
+        )
+        if offer["app"] is not self.scope["app"]:
+            # Whoever called us may want to know when the connection ends.
+            await websocket.receive()
 
     def _over_limit(self, address: str, now: int) -> Response | None:
         wait = self._hub.limits.connections.take(address, now)

@@ -1,0 +1,432 @@
+"""An open WebSocket on picows: messages in, messages out, and the end of it (RFC 6455, 5 to 7).
+
+picows reads and writes frames. What it leaves to its listener is done here: reserved bits, fragments, the
+size of a message, UTF-8, close codes, floods, readers that do not read, and connections that will not end.
+Knows nothing of HTTP or ASGI.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, cast
+
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+
+from mikroroom.clock import steady_ms
+from mikroroom.core.ratelimit import Bucket
+from mikroroom.protocol.codec import HEADROOM, Frame
+from mikroroom.protocol.codes import CloseCode
+from mikroroom.transport import wire
+from mikroroom.transport.direct import Receiver
+from mikroroom.transport.heartbeat import Heartbeat
+from mikroroom.transport.linger import linger
+
+# How long a client may take to answer our close frame, and to take what was sent before its own.
+CLOSE_PATIENCE = 10.0
+FLUSH_PATIENCE = 2.0
+
+# Frames at once, and per second. More than the messages that a session takes from a room of 100 seats (R31).
+FRAMES, FRAMES_PER_SECOND = 10_000, 1_000
+# A ping, a pong, or a frame without content costs as much as this many others: they come every few seconds.
+IDLE_FRAME = 50
+# After so many frames of one client the others have their turn: less than a millisecond.
+TURN = 256
+# What waits for a reader beyond this is looked at more closely: asyncio's own high-water mark.
+HIGH_WATER = 65_536
+# After a message of this size the read buffer is made small again when there is time for it.
+LARGE_FRAME = 4 * wire.READ_BUFFER
+
+NORMAL, GOING_AWAY, NO_CODE, ABNORMAL, SERVER_ERROR, RESTARTING = 1000, 1001, 1005, 1006, 1011, 1012
+PROTOCOL_ERROR, INVALID_TEXT, TOO_BIG = 1002, 1007, 1009
+
+# Compared by identity, as picows makes them.
+TEXT: Final = WSMsgType.TEXT
+BINARY: Final = WSMsgType.BINARY
+CONTINUATION: Final = WSMsgType.CONTINUATION
+PING: Final = WSMsgType.PING
+PONG: Final = WSMsgType.PONG
+
+OPEN, CLOSING, OVER = range(3)
+
+# A close frame without a code, which picows cannot write.
+EMPTY_CLOSE = b"\x88\x00"
+
+
+class Channel(WSListener):
+    """One client's open WebSocket. What is given to ``send`` goes out at once, or waits in the transport."""
+
+    __slots__ = (
+        "_credit",
+        "_deadline",
+        "_frames",
+        "_gone",
+        "_heartbeat",
+        "_is_binary",
+        "_is_choked",
+        "_is_held",
+        "_is_swollen",
+        "_loop",
+        "_max_message",
+        "_max_outbox",
+        "_over",
+        "_pieces",
+        "_ping",
+        "_receiver",
+        "_relief",
+        "_state",
+        "_transport",
+        "_writer",
+        "ending",
+    )
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        receiver: Receiver,
+        heartbeat: Heartbeat,
+        max_message: int,
+        gone: Callable[["Channel"], None],
+        early: bytes = b"",
+    ) -> None:
+        """``max_message`` is in bytes; ``gone`` is called when the TCP connection is no more; ``early`` is
+        input that has come already.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._transport = transport
+        self._receiver: Receiver | None = receiver
+        self._heartbeat = heartbeat
+        self._max_message = max_message
+        self._max_outbox = 0
+        self._gone = gone
+        self._state = OPEN
+        self._credit = TURN
+        self._frames = Bucket(FRAMES, FRAMES_PER_SECOND, steady_ms())
+        self._pieces: bytearray | None = None
+        self._is_binary = False
+        self._is_choked = False
+        self._is_held = False
+        self._is_swollen = False
+        self._ping: bytes | None = None
+        self._relief: asyncio.Future[None] | None = None
+        self._over: asyncio.Future[None] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self.ending: tuple[int, str] = (ABNORMAL, "")
+        self._connect(early)
+        heartbeat.watch(self)
+
+    def hand_over(self, receiver: Receiver, max_message: int, max_outbox: int) -> None:
+        """From now on ``receiver`` takes what comes, up to ``max_message`` bytes each; ``send`` refuses when
+        more than ``max_outbox`` bytes would wait for the client.
+        """
+        self._receiver = receiver
+        self._max_message = min(self._max_message, max_message)
+        self._max_outbox = max_outbox
+        self._transport.set_write_buffer_limits(min(HIGH_WATER, max_outbox))
+
+    def send(self, frame: Frame) -> bool:
+        """Send a text message, which begins after ``HEADROOM`` bytes; False if too much waits already.
+
+        The bytes are not kept, and others may be sent the same ones. A single message is never too much.
+        """
+        if self._state:
+            return True
+        if self._is_choked and self._max_outbox:
+            waiting = self._transport.get_write_buffer_size()
+            if waiting and waiting + len(frame) > self._max_outbox:
+                return False
+        self._writer.send_reuse_external_bytearray(TEXT, frame, HEADROOM)
+        return True
+
+    def send_bytes(self, frame: Frame) -> None:
+        """Send a binary message, likewise."""
+        if not self._state:
+            self._writer.send_reuse_external_bytearray(BINARY, frame, HEADROOM)
+
+    async def drain(self) -> None:
+        """Wait until the client has taken most of what was sent, or the channel closes."""
+        while self._is_choked and not self._state:
+            if self._relief is None:
+                self._relief = self._loop.create_future()
+            await asyncio.shield(self._relief)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what is sent may still arrive."""
+        return self._state == OPEN
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more goes either way."""
+        return self._state == OVER
+
+    @property
+    def is_held(self) -> bool:
+        """Whether input is held back by ``pause``."""
+        return self._is_held
+
+    @property
+    def is_choked(self) -> bool:
+        """Whether more than the transport likes waits for the client."""
+        return self._is_choked
+
+    async def wait_end(self) -> None:
+        """Wait until nothing more goes either way."""
+        while self._state != OVER:
+            if self._over is None:
+                self._over = self._loop.create_future()
+            await asyncio.shield(self._over)
+
+    def shutdown(self) -> None:
+        """The server stops (uvicorn calls this)."""
+        self.fail(RESTARTING, "")
+
+    def close(self, code: int, reason: str) -> None:
+        """Close after what was sent before. A client that does not answer in time is cut off."""
+        if self._state:
+            return
+        self._state = CLOSING
+        self.ending = (code, reason)
+        self._heartbeat.forget(self)
+        self._send_close(code, reason)
+        self._expect(CLOSE_PATIENCE)
+        self._relieve()
+        self.resume()
+
+    def fail(self, code: int, reason: str) -> None:
+        """End the connection without waiting for the client's consent (RFC 6455, 7.1.7)."""
+        if self._state == OVER:
+            return
+        self._send_close(code, reason)
+        self._end(code, reason)
+        # Closed while input waits, TCP would reset the connection and could take the close frame with it.
+        linger(self._transport, self._lost)
+        self._expect(FLUSH_PATIENCE)
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        self._transport.abort()
+
+    def pause(self) -> None:
+        """Take no more for the moment: TCP holds the client back."""
+        self._is_held = True
+        self._pause_reading()
+
+    def resume(self) -> None:
+        """Go on."""
+        self._is_held = False
+        self._resume_reading()
+
+    def ping(self, payload: bytes) -> None:
+        """See ``heartbeat.Living``."""
+        self._ping = payload
+        self._writer.send_ping(payload)
+
+    def give_up(self) -> None:
+        """See ``heartbeat.Living``. Who does not read either would never take what waits for it."""
+        self.fail(SERVER_ERROR, "keepalive ping timeout")
+        if self._transport.get_write_buffer_size():
+            self.abort()
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """A frame. What nearly all are is dealt with first: a whole message of text."""
+        self._credit -= 1
+        if self._credit < 0:
+            self._settle()
+        if self._state:
+            self._await_echo(frame)
+        elif (
+            frame.msg_type is TEXT
+            and frame.fin
+            and self._pieces is None
+            and 0 < frame.payload_size <= self._max_message
+            and not (frame.rsv1 or frame.rsv2 or frame.rsv3)
+        ):
+            try:
+                text = frame.get_payload_as_utf8_text()
+            except UnicodeDecodeError:
+                self.fail(INVALID_TEXT, "text must be UTF-8")
+                return
+            if frame.payload_size > LARGE_FRAME:
+                self._is_swollen = True
+            if self._receiver is not None:
+                self._receiver.receive(text)
+        else:
+            self._take(frame)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """The TCP connection is no more."""
+        self._lost()
+
+    def pause_writing(self) -> None:
+        """More waits for the client than the transport likes."""
+        self._is_choked = True
+
+    def resume_writing(self) -> None:
+        """The client has read most of it."""
+        self._is_choked = False
+        self._relieve()
+
+    def _connect(self, early: bytes = b"") -> None:
+        """Put a reader and a writer of frames on the transport."""
+        reader, self._writer = wire.connect(self._transport, self, self._max_message, self._violated)
+        self._transport.set_protocol(reader)
+        wire.feed(reader, early)
+
+    def _take(self, frame: WSFrame) -> None:
+        """Any other frame than the usual."""
+        kind = frame.msg_type
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self.fail(PROTOCOL_ERROR, "reserved bits must be 0")
+        elif kind is PING:
+            self._credit -= IDLE_FRAME
+            self._answer_ping(frame.get_payload_as_bytes())
+        elif kind is PONG:
+            self._credit -= IDLE_FRAME
+            self._take_pong(frame)
+        elif kind is TEXT or kind is BINARY or kind is CONTINUATION:
+            self._gather(frame, is_start=kind is not CONTINUATION)
+        else:
+            self._take_close(frame.get_payload_as_bytes())
+
+    def _gather(self, frame: WSFrame, *, is_start: bool) -> None:
+        """A piece of a message, or a whole one (RFC 6455, 5.4)."""
+        if not frame.payload_size:
+            self._credit -= IDLE_FRAME
+        if is_start and self._pieces is not None:
+            self.fail(PROTOCOL_ERROR, "a message began before the last one ended")
+            return
+        if is_start:
+            self._pieces = bytearray()
+            self._is_binary = frame.msg_type is BINARY
+        pieces = self._pieces
+        if pieces is None:
+            self.fail(PROTOCOL_ERROR, "a message was continued that had not begun")
+        elif len(pieces) + frame.payload_size > self._max_message:
+            self.fail(TOO_BIG, f"a message may have {self._max_message} bytes")
+        else:
+            pieces += frame.get_payload_as_memoryview()
+            self._is_swollen |= frame.payload_size > LARGE_FRAME
+            if frame.fin:
+                self._pieces = None
+                self._deliver(pieces)
+
+    def _deliver(self, message: bytearray) -> None:
+        if self._receiver is None:
+            return
+        if self._is_binary:
+            self._receiver.receive_bytes(bytes(message))
+            return
+        try:
+            text = message.decode()
+        except UnicodeDecodeError:
+            self.fail(INVALID_TEXT, "text must be UTF-8")
+        else:
+            self._receiver.receive(text)
+
+    def _answer_ping(self, payload: bytes) -> None:
+        if self._is_choked and self._transport.get_write_buffer_size() > 2 * HIGH_WATER:
+            return  # the client reads nothing: it would not read this either
+        self._writer.send_pong(payload)
+
+    def _take_pong(self, frame: WSFrame) -> None:
+        if self._ping is None or frame.get_payload_as_bytes() != self._ping:
+            return
+        self._ping = None
+        self._heartbeat.answered(self)
+        if self._is_swollen and frame.last_in_buffer and not frame.tail_size:
+            # Nothing of another frame has come: the moment to get rid of a large buffer, before more is read.
+            self._is_swollen = False
+            self._pause_reading()
+            self._loop.call_soon(self._shrink)
+
+    def _shrink(self) -> None:
+        if self._state == OPEN and not self._transport.is_closing():
+            self._connect()
+            self._resume_reading()
+
+    def _take_close(self, payload: bytes) -> None:
+        """The client closes. picows has seen to the reason, and to most codes."""
+        code = int.from_bytes(payload[:2]) if payload else NO_CODE
+        if payload and not may_be_sent(code):
+            self.fail(PROTOCOL_ERROR, f"{code} is no close code")
+            return
+        reason = payload[2:].decode()
+        if code == NO_CODE:
+            self._transport.write(EMPTY_CLOSE)
+        else:
+            self._send_close(code, reason)
+        self._end(code, reason)
+        self._transport.close()
+        self._expect(FLUSH_PATIENCE)
+
+    def _await_echo(self, frame: WSFrame) -> None:
+        """After our close frame only the client's is of interest."""
+        if self._state == CLOSING and frame.msg_type not in {TEXT, BINARY, CONTINUATION, PING, PONG}:
+            self._end(*self.ending)
+            self._transport.close()
+            self._expect(FLUSH_PATIENCE)
+
+    def _settle(self) -> None:
+        """Account for a good many frames, and let others have their turn."""
+        spent, self._credit = TURN - self._credit, TURN
+        if not self._frames.take(steady_ms(), spent):
+            self.fail(CloseCode.TOO_MANY_REFUSED.value, "too many frames")
+        elif not self._is_held:
+            self._pause_reading()
+            self._loop.call_soon(self._resume_reading)
+
+    def _pause_reading(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if not self._is_held and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _violated(self, code: int, reason: str) -> None:
+        """Picows cannot read on. It still has the frame before to deliver, and then closes in its own way."""
+        self._pause_reading()
+        self._loop.call_soon(self.fail, code, reason)
+
+    def _send_close(self, code: int, reason: str) -> None:
+        # At most 125 bytes with the code, and no half letter at the end (RFC 6455, 5.5).
+        text = reason.encode()[:123].decode(errors="ignore")
+        self._writer.send_close(cast("WSCloseCode", int(code)), text)
+
+    def _end(self, code: int, reason: str) -> None:
+        """Nothing more goes either way; whoever listens hears of it."""
+        if self._state == OVER:
+            return
+        self._state = OVER
+        self.ending = (code, reason)
+        self._heartbeat.forget(self)
+        self._pieces = None
+        self._relieve()
+        if self._over is not None:
+            self._over.set_result(None)
+        if self._receiver is not None:
+            self._loop.call_soon(self._receiver.end)
+            self._receiver = None
+
+    def _expect(self, patience: float) -> None:
+        """Cut the connection off unless it has ended by then: who does not read could hold it for ever."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self._loop.call_later(patience, self.abort)
+
+    def _lost(self) -> None:
+        self._end(*(self.ending if self._state == CLOSING else (ABNORMAL, "")))
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        del self._writer  # it leads back to here: without it nothing waits for the garbage collector
+        self._gone(self)
+
+    def _relieve(self) -> None:
+        if self._relief is not None and not self._relief.done():
+            self._relief.set_result(None)
+        self._relief = None
+
+
+def may_be_sent(code: int) -> bool:
+    """Whether a close frame may carry the code (RFC 6455, 7.4, and the registry it made)."""
+    return (1000 <= code <= 1014 and code not in {1004, NO_CODE, ABNORMAL}) or 3000 <= code <= 4999

@@ -1,0 +1,232 @@
+"""The direct path: taken where nothing stands between the server and us, and never behind anybody's back."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Mount
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from mikroroom import Settings, create_app
+from mikroroom.client import Client
+from mikroroom.protocol import events
+from mikroroom.transport.channel import Channel
+from mikroroom.transport.connection import AsgiConnection
+from mikroroom.transport.guard import GuardedProtocol
+from mikroroom.transport.picows import PicowsProtocol
+
+Serve = Callable[..., Awaitable[str]]
+
+
+class Listening:
+    """Middleware of a host site that sees every message, and may do more than see."""
+
+    def __init__(self, app: ASGIApp, *, hears: bool = False, says: bool = False) -> None:
+        self.app = app
+        self.hears, self.says = hears, says
+        self.seen: list[str] = []
+        self.open = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def listen() -> Message:
+            message = await receive()
+            self.seen.append(message["type"])
+            return message
+
+        async def speak(message: Message) -> None:
+            self.seen.append(message["type"])
+            await send(message)
+
+        self.open += 1
+        try:
+            await self.app(scope, listen if self.hears else receive, speak if self.says else send)
+        finally:
+            self.open -= 1
+
+
+def connections(meetings: Starlette) -> set[type]:
+    """What those who are in a room are connected by."""
+    return {type(session.connection) for session in meetings.state.hub._sessions.values()}
+
+
+async def talk(url: str, meetings: Starlette) -> set[type]:
+    """Two people meet and talk; by what they were connected."""
+    async with Client.connect(f"{url.replace('http', 'ws')}/ws") as ada:
+        await ada.join("ABC123", "Ada", is_host=True)
+        async with Client.connect(f"{url.replace('http', 'ws')}/ws") as bob:
+            await bob.join("ABC123", "Bob")
+            await bob.chat("hello")
+            async for event in ada:
+                if isinstance(event, events.Chat):
+                    assert event.text == "hello"
+                    break
+            return connections(meetings)
+    raise AssertionError("the connection ended")
+
+
+def bare(meetings: Starlette) -> tuple[ASGIApp, str]:
+    return meetings, ""
+
+
+def mounted(meetings: Starlette) -> tuple[ASGIApp, str]:
+    return Starlette(routes=[Mount("/meet", meetings)]), "/meet"
+
+
+def mounted_twice(meetings: Starlette) -> tuple[ASGIApp, str]:
+    inner = Starlette(routes=[Mount("/inner", meetings)])
+    return Starlette(routes=[Mount("/outer", inner)]), "/outer/inner"
+
+
+def in_fastapi(meetings: Starlette) -> tuple[ASGIApp, str]:
+    site = FastAPI()
+    site.mount("/meet", meetings)
+    return site, "/meet"
+
+
+def behind_cors(meetings: Starlette) -> tuple[ASGIApp, str]:
+    """Which does nothing to WebSockets."""
+    cors = Middleware(CORSMiddleware, allow_origins=["*"])
+    return Starlette(routes=[Mount("/meet", meetings)], middleware=[cors]), "/meet"
+
+
+def behind_proxy_headers(meetings: Starlette) -> tuple[ASGIApp, str]:
+    return ProxyHeadersMiddleware(meetings), ""  # type: ignore[arg-type]  # uvicorn's types for the same
+
+
+@pytest.mark.parametrize(
+    "house", [bare, mounted, mounted_twice, in_fastapi, behind_cors, behind_proxy_headers]
+)
+async def test_the_direct_path_is_taken_where_nothing_stands_between(
+    serve: Serve, house: Callable[[Starlette], tuple[ASGIApp, str]]
+) -> None:
+    meetings = create_app(Settings())
+    app, prefix = house(meetings)
+    assert await talk(await serve(app, ws=PicowsProtocol) + prefix, meetings) == {Channel}
+
+
+@pytest.mark.parametrize("how", [{"hears": True}, {"says": True}, {"hears": True, "says": True}])
+async def test_a_middleware_that_listens_is_not_bypassed(serve: Serve, how: dict[str, bool]) -> None:
+    meetings = create_app(Settings())
+    listening = Listening(meetings, **how)
+    assert await talk(await serve(listening, ws=PicowsProtocol), meetings) == {AsgiConnection}
+    assert listening.seen.count("websocket.receive") == (3 if "hears" in how else 0)
+    # Each its own joining, Ada also Bob's, Bob also Ada's; the chat is not waited for by Bob.
+    assert listening.seen.count("websocket.send") >= (5 if "says" in how else 0)
+
+
+async def test_a_middleware_inside_a_host_is_not_bypassed_either(serve: Serve) -> None:
+    meetings = create_app(Settings())
+    listening = Middleware(Listening, says=True)
+    site = Starlette(routes=[Mount("/meet", meetings)], middleware=[listening])
+    assert await talk(await serve(site, ws=PicowsProtocol) + "/meet", meetings) == {AsgiConnection}
+
+
+async def test_who_called_us_learns_when_the_connection_ends(serve: Serve) -> None:
+    """A middleware that does not touch the messages may still count the connections."""
+    meetings = create_app(Settings())
+    counting = Listening(meetings)
+    url = await serve(counting, ws=PicowsProtocol)
+    async with Client.connect(f"{url.replace('http', 'ws')}/ws") as ada:
+        await ada.join("ABC123", "Ada", is_host=True)
+        assert connections(meetings) == {Channel}
+        assert counting.open == 2  # with the lifespan's
+    async with asyncio.timeout(10):
+        while counting.open > 1:
+            await asyncio.sleep(0.01)
+
+
+async def test_alone_on_a_server_nothing_runs_while_nobody_speaks(serve: Serve) -> None:
+    """No task is kept for a connection: it would cost more memory than all the rest."""
+    meetings = create_app(Settings())
+    url = await serve(meetings, ws=PicowsProtocol)
+    before = len(asyncio.all_tasks())
+    async with contextlib.AsyncExitStack() as people:
+        for number in range(5):
+            ada = await people.enter_async_context(Client.connect(f"{url.replace('http', 'ws')}/ws"))
+            await ada.join("ABC123", f"Ada {number}", is_host=True)
+        clients = {task for task in asyncio.all_tasks() if "websockets" in repr(task)}
+        assert len(asyncio.all_tasks() - clients) <= before
+
+
+async def test_a_setting_turns_it_off(serve: Serve) -> None:
+    meetings = create_app(Settings(direct_path="off"))
+    assert await talk(await serve(meetings, ws=PicowsProtocol), meetings) == {AsgiConnection}
+
+
+async def test_another_server_offers_nothing(serve: Serve) -> None:
+    meetings = create_app(Settings())
+    assert await talk(await serve(meetings, ws=GuardedProtocol), meetings) == {AsgiConnection}
+
+
+async def test_the_offer_is_taken_from_the_scope_that_goes_on_and_from_no_other(serve: Serve) -> None:
+    """A host's own scope is left as it is."""
+    scopes: list[Scope] = []
+    meetings = create_app(Settings())
+
+    async def site(scope: Scope, receive: Receive, send: Send) -> None:
+        async def listen() -> Message:
+            return await receive()
+
+        if scope["type"] == "websocket":
+            scopes.append(scope)
+        await meetings(scope, listen, send)
+
+    await talk(await serve(site, ws=PicowsProtocol), meetings)
+    assert all("mikroroom.direct" in scope["extensions"] for scope in scopes)
+
+
+async def test_what_was_sent_before_the_hand_over_is_not_lost(serve: Serve) -> None:
+    """Clients that do not wait for the answer to their handshake."""
+    meetings = create_app(Settings())
+    called = asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            called.set()
+            while not receive.__self__._early:  # type: ignore[attr-defined]  # the protocol's own
+                await asyncio.sleep(0)
+        await meetings(scope, receive, send)
+
+    url = await serve(slow, ws=PicowsProtocol)
+    host, port = url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(
+        b"GET /ws HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    await called.wait()
+    join = b'{"type":"join","roomId":"ABC123","name":"Ada","isHost":true}'
+    writer.write(bytes([0x81, 0x80 | len(join)]) + bytes(4) + join)
+    async with asyncio.timeout(10):
+        answer = await reader.readuntil(b"participant-joined")
+    assert answer.startswith(b"HTTP/1.1 101 ")
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+async def test_an_app_cannot_take_over_what_it_has_not_accepted(serve: Serve) -> None:
+    problems: list[Exception] = []
+
+    async def hasty(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "websocket":
+            return
+        offer: dict[str, Any] = scope["extensions"]["mikroroom.direct"]
+        try:
+            offer["hand_over"](lambda channel: None, 1, 1)
+        except RuntimeError as problem:
+            problems.append(problem)
+        await send({"type": "websocket.close"})
+
+    url = await serve(hasty, ws=PicowsProtocol)
+    with pytest.raises(Exception, match="403"):
+        async with Client.connect(f"{url.replace('http', 'ws')}/ws"):
+            pass
+    assert "must be accepted" in str(problems[0])
