@@ -7,7 +7,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help run test lint format lock clean
+.PHONY: help run test lint format bench lock clean
 
 help:  ## List the targets
 	@sed -nE 's/^([a-z]+):.*  ## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -30,9 +30,12 @@ format: $(VENV)/.dev  ## Put the code into the one shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+bench: $(VENV)/.dev  ## Measure how fast it is, in five minutes; in one with make bench ARGS=--quick
+	@$(BIN)/python -m tests.bench $(ARGS)
+
 lock: $(VENV)/.uv  ## Pin the newest dependencies that pyproject.toml allows
-	$(BIN)/uv pip compile $(LOCK) --group build --output-file deploy/requirements/run.txt
-	$(BIN)/uv pip compile $(LOCK) --group dev --constraints deploy/requirements/run.txt --output-file deploy/requirements/dev.txt
+	$(BIN)/uv pip compile $(LOCK) --extra fast --group build --output-file deploy/requirements/run.txt
+	$(BIN)/uv pip compile $(LOCK) --extra fast --group dev --constraints deploy/requirements/run.txt --output-file deploy/requirements/dev.txt
 
 LOCK := pyproject.toml --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 

@@ -314,7 +314,7 @@ def test_a_server_stops_in_time_for_a_client_that_never_reads(tmp_path: Path) ->
 def test_a_client_that_sends_bad_text_is_no_error_of_the_server(tmp_path: Path) -> None:
     with serving(tmp_path) as server, connected(server) as client:
         client.sendall(b"\x81\x82\0\0\0\0\xc3\x28")
-        assert client.recv(4).startswith(b"\x88\x02\x03\xef")  # close, 1007
+        assert client.recv(4)[2:] == b"\x03\xef"  # 1007, in a close frame
         assert server.stop() == 0
         assert [line for line in server.said if "Traceback" in line or "ERROR" in line] == []
 

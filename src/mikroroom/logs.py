@@ -52,9 +52,13 @@ def configure(level: Level, shape: Literal["text", "json"]) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
 
+    # No line says them, and each would cost a system call.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     # An accepted or a lost connection is ours to tell, and nobody should read it twice.
     for name in BELOW:
         logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
+    # It warns of each message for somebody who is gone and of whom we are about to hear.
+    logging.getLogger("aiofastnet").setLevel(max(root.level, logging.ERROR))
     server = logging.getLogger("uvicorn.error")
     server.filters[:] = [_News()]
 
@@ -136,6 +140,8 @@ def _text(value: object) -> str:
 
 
 def _printable(text: str) -> str:
+    if text.isprintable():  # nearly always
+        return text
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 

@@ -23,8 +23,8 @@ _SERVE = ["-m", "mikroroom", "serve", "--host", "127.0.0.1", "--port", "0"]
 _PICOWS = ["--ws", "mikroroom.transport.picows:PicowsProtocol"]
 _SITE = ["--app-dir", str(Path(__file__).parent), "mounted_site:app"]
 
-# The three paths of a message: directly, by ASGI on picows, and by ASGI on uvicorn's own protocol; the first and the
-# last also in somebody else's site.
+# The three paths of a message: directly, by ASGI on picows, and by ASGI on uvicorn's own protocol; the first
+# and the last also in somebody else's site.
 WAYS = {
     "direct": _SERVE,
     "asgi": [*_SERVE, "--websocket-protocol", "picows", "--direct-path", "off"],

@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import itertools
 import json
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -55,6 +56,10 @@ class Tape:
         assert self.closed is None, f"sent after the close: {frame!r}"
         self.frames.append(bytes(frame[HEADROOM:]))
         return True
+
+    def send_all(self, frames: Sequence[Frame]) -> bool:
+        """Record several."""
+        return all(self.send(frame) for frame in frames)
 
     def close(self, code: int, reason: str) -> None:
         """Record the close."""
@@ -149,7 +154,15 @@ class House:
             latent_age=policy.latent_age,
             clock=self.clock,
         )
-        self.hub = Hub(settings, self.store, policy, Random(7), clock=self.clock, wall=self.wall)
+        self.hub = Hub(
+            settings,
+            self.store,
+            policy,
+            Random(7),
+            clock=self.clock,
+            ticks=lambda: self.clock.now / 1_000,
+            wall=self.wall,
+        )
         self.hashing = self.hub.lobby._hasher = Hashing()
         self.people: list[Person] = []
         self.faults: list[dict[str, Any]] = []

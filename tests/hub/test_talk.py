@@ -17,9 +17,9 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often which type of message was encoded by the hub."""
     counts: Counter[str] = Counter()
 
-    def count(message: events.Message) -> codec.Frame:
+    def count(message: events.Message, into: codec.Frame | None = None) -> codec.Frame:
         counts[codec.TYPE_OF[type(message)]] += 1
-        return codec.frame(message)
+        return codec.frame(message, into)
 
     monkeypatch.setattr(hubs, "frame", count)
     return counts

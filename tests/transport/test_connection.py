@@ -12,7 +12,7 @@ from mikroroom.transport import connection as connections
 from mikroroom.transport.connection import AsgiConnection
 
 PATIENCE = 10.0
-LIMIT = 1_200
+LIMIT = 1_000
 
 
 def framed(message: bytes) -> bytearray:

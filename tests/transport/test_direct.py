@@ -190,7 +190,7 @@ async def test_what_was_sent_before_the_hand_over_is_not_lost(serve: Serve) -> N
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             called.set()
-            while not receive.__self__._early:  # type: ignore[attr-defined]  # the protocol's own
+            while not send.__self__._early:  # type: ignore[attr-defined]  # the protocol's own
                 await asyncio.sleep(0)
         await meetings(scope, receive, send)
 

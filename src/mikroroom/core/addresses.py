@@ -1,6 +1,7 @@
 """Whose address a connection comes from, and how much of it counts as one client (R30)."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
@@ -47,6 +48,7 @@ def client_key(address: str) -> str:
     return str(parsed) if parsed else address
 
 
+@lru_cache(maxsize=1_024)
 def _parse(text: str) -> Address | None:
     text = text.strip()
     if text.startswith("["):  # [2001:db8::1]:443

@@ -1,4 +1,4 @@
-"""Rate limits. Times are milliseconds of any clock that never runs backwards."""
+"""Rate limits. Times are milliseconds of any clock that never runs backwards; a bucket's are seconds."""
 
 from collections import deque
 
@@ -55,7 +55,7 @@ class Window:
 
 
 class Bucket:
-    """At once ``capacity``, and ``per_second`` sustained (R31). A rate of 0 is no limit.
+    """At once ``capacity``, and ``per_second`` sustained (R31). A rate of 0 is none. Times are in seconds.
 
     Kept as the one time at which all that was taken is paid for (the generic cell rate algorithm, ITU-T
     I.371): the same as counting tokens, in fewer steps.
@@ -63,19 +63,19 @@ class Bucket:
 
     __slots__ = ("_interval", "_paid_at", "_span")
 
-    def __init__(self, capacity: int, per_second: float, now: int) -> None:
-        self._interval = 1_000 / per_second if per_second else 0.0
+    def __init__(self, capacity: int, per_second: float, now: float) -> None:
+        self._interval = 1 / per_second if per_second else 0.0
         self._span = self._span_of(capacity)
-        self._paid_at = float(now)
+        self._paid_at = now
 
     def widen(self, capacity: int) -> None:
         """Raise the capacity to at least ``capacity``; the difference is there at once."""
         self._span = max(self._span, self._span_of(capacity))
 
-    def take(self, now: int, count: int = 1) -> bool:
+    def take(self, now: float, count: int = 1) -> bool:
         """Take ``count``, if there are as many."""
         paid_at = self._paid_at
-        if paid_at < now:  # noqa: PLR1730 - three times as fast as a call of max, for every message
+        if paid_at < now:  # noqa: PLR1730 - three times as fast as max, and done for every message
             paid_at = now
         paid_at += count * self._interval
         if paid_at > now + self._span:

@@ -6,6 +6,7 @@ straight from one to the other: it changes no room.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from random import Random
 
@@ -21,7 +22,7 @@ from mikroroom.hub.lobby import Lobby
 from mikroroom.hub.session import Connection, Session
 from mikroroom.logs import Line
 from mikroroom.protocol import events, requests
-from mikroroom.protocol.codec import Frame, frame, to_event
+from mikroroom.protocol.codec import HEADROOM, Frame, frame, to_event
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
 from mikroroom.protocol.requests import Request
 from mikroroom.settings import Settings
@@ -45,15 +46,20 @@ class Hub:
         random: Random,
         *,
         clock: Callable[[], int] = steady_ms,
+        ticks: Callable[[], float] = time.monotonic,
         wall: Callable[[], int] = wall_ms,
     ) -> None:
         self.settings = settings
         self.clock = clock
+        # For what is asked with every message: seconds of a clock that only has to go on.
+        self.ticks = ticks
         self.wall = wall
         self.limits = Limits(settings)
         self.started_at = clock()
         self.peak_participants = 0
         self.participants = 0
+        # Each relay and chat is encoded here, and has gone out before the next one comes.
+        self._talk: Frame = bytearray(HEADROOM)
         self._policy = policy
         self._store = store
         self.lobby = Lobby(settings, store, limits=self.limits, policy=policy, random=random, clock=clock)
@@ -127,29 +133,42 @@ class Hub:
             self._take_out(session.id, session.code)
 
     def deliver(self, effects: Effects) -> None:
-        """Carry out what a store has committed, in order. An event is encoded once, however many hear it."""
+        """Carry out what a store has committed, in order.
+
+        An event is encoded once, however many hear it; and what one person hears goes out in one piece.
+        """
         now = self.wall()
+        heard: dict[str, list[Frame]] = {}
         for effect in effects:
             match effect:
                 case Send(to, event):
                     event.timestamp = now
-                    self._send(to, frame(event))
+                    encoded = frame(event)
+                    for participant_id in to:
+                        heard.setdefault(participant_id, []).append(encoded)
                 case Seated(participant_id, seats):
                     self._seat(participant_id, seats)
                 case Held(participant_id):
                     self._hold(participant_id)
                 case Gone(participant_id):
+                    self._send(participant_id, heard.pop(participant_id, []))
                     self._unseat(participant_id)
                 case Close(participant_id, code, reason):
+                    self._send(participant_id, heard.pop(participant_id, []))
                     self._close(participant_id, code, reason)
                 case WrongToken(participant_id):
                     self._count_wrong_token(participant_id)
+        for participant_id, frames in heard.items():
+            self._send(participant_id, frames)
 
-    def _send(self, to: tuple[str, ...], encoded: Frame) -> None:
-        for participant_id in to:
-            session = self._sessions.get(participant_id)
-            if session is not None:
-                session.send(encoded)
+    def _send(self, participant_id: str, frames: list[Frame]) -> None:
+        session = self._sessions.get(participant_id)
+        if session is None:
+            return
+        if len(frames) == 1:
+            session.send(frames[0])
+        elif frames:
+            session.send_all(frames)
 
     def _relay(self, session: Session, request: requests.Relay) -> None:
         """To one other participant, unread (R14)."""
@@ -161,7 +180,7 @@ class Hub:
             raise Refusal(ErrorCode.TARGET_NOT_FOUND, "`targetId` is nobody in this room")
         if request.timestamp is None:
             request.timestamp = self.wall()
-        target.send(frame(to_event(request, session.code, session.id)))
+        target.send(frame(to_event(request, session.code, session.id), self._talk))
 
     def _chat(self, session: Session, request: requests.Chat) -> None:
         """To everyone in the room, the sender included (R15)."""
@@ -178,7 +197,8 @@ class Hub:
                 f"{stamp}-{session.id}",
                 request.reply_to or UNSET,
                 timestamp=stamp,
-            )
+            ),
+            self._talk,
         )
         for listener in audience.values():
             listener.send(encoded)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from msgspec import UNSET
@@ -34,8 +34,11 @@ class Connection(Protocol):
     def send(self, encoded: Frame) -> bool:
         """Hand over a message; False if too much is waiting for this client already (R33).
 
-        The same frame may be handed to others too.
+        The same frame may be handed to others too, and is written over afterwards.
         """
+
+    def send_all(self, frames: Sequence[Frame]) -> bool:
+        """Hand over several at once; False, and none of them sent, if that is too much."""
 
     def close(self, code: int, reason: str) -> None:
         """Close the connection after what was handed over before; what cannot be sent soon is dropped."""
@@ -46,6 +49,7 @@ class Switchboard(Protocol):
 
     settings: Settings
     clock: Callable[[], int]
+    ticks: Callable[[], float]
     wall: Callable[[], int]
 
     def act(self, session: "Session", request: Request) -> Step:
@@ -95,7 +99,7 @@ class Session:
         self.audience: dict[str, Session] | None = None
         self.is_closed = False
         self.last_stamp = 0
-        self.allowance = Bucket(settings.message_burst, settings.messages_per_second, hub.clock())
+        self.allowance = Bucket(settings.message_burst, settings.messages_per_second, hub.ticks())
         self._refused = Tally(settings.refused_messages, REFUSED_PERIOD)
         self._told = Sampler(TELL_LIMIT_EVERY)
         self._logged = Sampler(LOG_REFUSALS_EVERY)
@@ -122,9 +126,8 @@ class Session:
         """Take a message from the client: act upon it, or keep it until what came before is decided (R7)."""
         if self.is_closed:
             return
-        now = self._hub.clock()
-        if not self.allowance.take(now):
-            self._refuse_for_rate(now)
+        if not self.allowance.take(self._hub.ticks()):
+            self._refuse_for_rate()
         elif self._deciding is None:
             self._act(text)
         elif self._deferred_characters + len(text) > DEFERRED_CHARACTERS:
@@ -144,8 +147,12 @@ class Session:
     def send(self, encoded: Frame) -> None:
         """Send a message to the client; one that does not read is closed instead (R33)."""
         if not self.is_closed and not self.connection.send(encoded):
-            log.warning(Line("slow-reader", room=self.code, participant=self.id, address=self.address))
-            self.close(CloseCode.SLOW_READER, "reads too slowly")
+            self._drop()
+
+    def send_all(self, frames: Sequence[Frame]) -> None:
+        """Likewise, with several messages."""
+        if not self.is_closed and not self.connection.send_all(frames):
+            self._drop()
 
     def refuse(self, refusal: Refusal, request_type: str | None = None) -> None:
         """Tell the client that a request was refused (R27). Too many of them end the connection (R31)."""
@@ -202,6 +209,10 @@ class Session:
             if step is not None:
                 self._deciding = asyncio.create_task(self._decide(step, TYPE_OF[type(request)]))
 
+    def _drop(self) -> None:
+        log.warning(Line("slow-reader", room=self.code, participant=self.id, address=self.address))
+        self.close(CloseCode.SLOW_READER, "reads too slowly")
+
     def _part(self) -> None:
         """Leave the room, if no request is being decided that may still change whether there is one."""
         if self._deciding is None:
@@ -236,8 +247,8 @@ class Session:
         log.error(Line("failed", request=name, room=self.code, participant=self.id), exc_info=error)
         self.refuse(Refusal(ErrorCode.SERVER_ERROR, "The server failed to do this"), name)
 
-    def _refuse_for_rate(self, now: int) -> None:
-        if self._told.due(now) is not None:
+    def _refuse_for_rate(self) -> None:
+        if self._told.due(self._hub.clock()) is not None:
             self.refuse(Refusal(ErrorCode.RATE_LIMITED, "Too many messages; the last ones were dropped"))
         else:
             self._count_refused()

@@ -142,9 +142,12 @@ def decode_room(body: bytes) -> CreateRoom:
         raise InvalidMessage(_explain(error)) from None
 
 
-def frame(event: events.Message) -> Frame:
-    """An event as what a connection sends: JSON in UTF-8 after ``HEADROOM`` bytes."""
-    buffer = bytearray(HEADROOM)
+def frame(event: events.Message, into: Frame | None = None) -> Frame:
+    """An event as what a connection sends: JSON in UTF-8 after ``HEADROOM`` bytes.
+
+    Written over what is in ``into``, if that is given, which must have as many bytes.
+    """
+    buffer = bytearray(HEADROOM) if into is None else into
     _encoder.encode_into(event, buffer, HEADROOM)
     return buffer
 

@@ -6,12 +6,12 @@ Knows nothing of HTTP or ASGI.
 """
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Final, cast
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
-from mikroroom.clock import steady_ms
 from mikroroom.core.ratelimit import Bucket
 from mikroroom.protocol.codec import HEADROOM, Frame
 from mikroroom.protocol.codes import CloseCode
@@ -32,6 +32,9 @@ IDLE_FRAME = 50
 TURN = 256
 # What waits for a reader beyond this is looked at more closely: asyncio's own high-water mark.
 HIGH_WATER = 65_536
+# Up to this length a message fits into a buffer that picows has anyway, even if each letter takes four bytes.
+# (Over 8 KiB picows would let the transport look at this buffer later, when something else may be in it.)
+SMALL = 250
 # After a message of this size the read buffer is made small again when there is time for it.
 LARGE_FRAME = 4 * wire.READ_BUFFER
 
@@ -67,7 +70,6 @@ class Channel(WSListener):
         "_loop",
         "_max_message",
         "_max_outbox",
-        "_over",
         "_pieces",
         "_ping",
         "_receiver",
@@ -76,6 +78,7 @@ class Channel(WSListener):
         "_transport",
         "_writer",
         "ending",
+        "witness",
     )
 
     def __init__(
@@ -99,7 +102,7 @@ class Channel(WSListener):
         self._gone = gone
         self._state = OPEN
         self._credit = TURN
-        self._frames = Bucket(FRAMES, FRAMES_PER_SECOND, steady_ms())
+        self._frames = Bucket(FRAMES, FRAMES_PER_SECOND, time.monotonic())
         self._pieces: bytearray | None = None
         self._is_binary = False
         self._is_choked = False
@@ -107,9 +110,10 @@ class Channel(WSListener):
         self._is_swollen = False
         self._ping: bytes | None = None
         self._relief: asyncio.Future[None] | None = None
-        self._over: asyncio.Future[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self.ending: tuple[int, str] = (ABNORMAL, "")
+        # Whoever wants to know of the end only.
+        self.witness: Receiver | None = None
         self._connect(early)
         heartbeat.watch(self)
 
@@ -136,10 +140,31 @@ class Channel(WSListener):
         self._writer.send_reuse_external_bytearray(TEXT, frame, HEADROOM)
         return True
 
-    def send_bytes(self, frame: Frame) -> None:
-        """Send a binary message, likewise."""
-        if not self._state:
-            self._writer.send_reuse_external_bytearray(BINARY, frame, HEADROOM)
+    def send_all(self, frames: Sequence[Frame]) -> bool:
+        """Send several text messages in one piece, likewise."""
+        if self._state:
+            return True
+        whole = b"".join(
+            part for frame in frames for part in (_header(len(frame) - HEADROOM), frame[HEADROOM:])
+        )
+        if self._is_choked and self._max_outbox:
+            waiting = self._transport.get_write_buffer_size()
+            if waiting and waiting + len(whole) > self._max_outbox:
+                return False
+        self._transport.write(whole)
+        return True
+
+    def say(self, message: str | bytes) -> bool:
+        """Send a message of an app that speaks ASGI; False, and not sent, if it has to wait or cannot be."""
+        if self._state or self._is_choked:
+            return False
+        if len(message) < SMALL:
+            self._writer.send(TEXT if isinstance(message, str) else BINARY, message)
+        elif isinstance(message, str):
+            self._writer.send_reuse_external_bytearray(TEXT, bytearray(HEADROOM) + message.encode(), HEADROOM)
+        else:
+            self._writer.send_reuse_external_bytearray(BINARY, bytearray(HEADROOM) + message, HEADROOM)
+        return True
 
     async def drain(self) -> None:
         """Wait until the client has taken most of what was sent, or the channel closes."""
@@ -167,13 +192,6 @@ class Channel(WSListener):
     def is_choked(self) -> bool:
         """Whether more than the transport likes waits for the client."""
         return self._is_choked
-
-    async def wait_end(self) -> None:
-        """Wait until nothing more goes either way."""
-        while self._state != OVER:
-            if self._over is None:
-                self._over = self._loop.create_future()
-            await asyncio.shield(self._over)
 
     def shutdown(self) -> None:
         """The server stops (uvicorn calls this)."""
@@ -222,6 +240,9 @@ class Channel(WSListener):
 
     def give_up(self) -> None:
         """See ``heartbeat.Living``. Who does not read either would never take what waits for it."""
+        if self._is_held:  # the answer may have come, and we do not look
+            self._heartbeat.watch(self)
+            return
         self.fail(SERVER_ERROR, "keepalive ping timeout")
         if self._transport.get_write_buffer_size():
             self.abort()
@@ -237,7 +258,7 @@ class Channel(WSListener):
             frame.msg_type is TEXT
             and frame.fin
             and self._pieces is None
-            and 0 < frame.payload_size <= self._max_message
+            and 0 < (size := frame.payload_size) <= self._max_message
             and not (frame.rsv1 or frame.rsv2 or frame.rsv3)
         ):
             try:
@@ -245,7 +266,7 @@ class Channel(WSListener):
             except UnicodeDecodeError:
                 self.fail(INVALID_TEXT, "text must be UTF-8")
                 return
-            if frame.payload_size > LARGE_FRAME:
+            if size > LARGE_FRAME:
                 self._is_swollen = True
             if self._receiver is not None:
                 self._receiver.receive(text)
@@ -368,7 +389,7 @@ class Channel(WSListener):
     def _settle(self) -> None:
         """Account for a good many frames, and let others have their turn."""
         spent, self._credit = TURN - self._credit, TURN
-        if not self._frames.take(steady_ms(), spent):
+        if not self._frames.take(time.monotonic(), spent):
             self.fail(CloseCode.TOO_MANY_REFUSED.value, "too many frames")
         elif not self._is_held:
             self._pause_reading()
@@ -401,11 +422,10 @@ class Channel(WSListener):
         self._heartbeat.forget(self)
         self._pieces = None
         self._relieve()
-        if self._over is not None:
-            self._over.set_result(None)
-        if self._receiver is not None:
-            self._loop.call_soon(self._receiver.end)
-            self._receiver = None
+        for listener in (self._receiver, self.witness):
+            if listener is not None:
+                self._loop.call_soon(listener.end)
+        self._receiver = self.witness = None
 
     def _expect(self, patience: float) -> None:
         """Cut the connection off unless it has ended by then: who does not read could hold it for ever."""
@@ -425,6 +445,15 @@ class Channel(WSListener):
         if self._relief is not None and not self._relief.done():
             self._relief.set_result(None)
         self._relief = None
+
+
+def _header(size: int) -> bytes:
+    """What stands before a text message of so many bytes, as a server sends it (RFC 6455, 5.2)."""
+    if size < 126:
+        return bytes((0x81, size))
+    if size < 65_536:
+        return b"\x81\x7e" + size.to_bytes(2)
+    return b"\x81\x7f" + size.to_bytes(8)
 
 
 def may_be_sent(code: int) -> bool:

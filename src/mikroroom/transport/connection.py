@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -29,7 +30,7 @@ class AsgiConnection:
     def __init__(self, websocket: WebSocket, max_outbox_bytes: int) -> None:
         self._websocket = websocket
         self._limit = max_outbox_bytes
-        self._outbox: deque[Frame] = deque()
+        self._outbox: deque[bytearray] = deque()
         self._waiting = 0
         self._closing: tuple[int, str] | None = None
         self._writer: asyncio.Task[None] | None = None
@@ -44,14 +45,19 @@ class AsgiConnection:
         """
         if self._closing is not None:
             return True
-        if self._waiting and self._waiting + len(frame) > self._limit:
+        if self._waiting and self._waiting + len(frame) - HEADROOM > self._limit:
             self._outbox.clear()
             self._waiting = 0
             return False
-        self._outbox.append(frame)
-        self._waiting += len(frame)
+        message = frame[HEADROOM:]
+        self._outbox.append(message)
+        self._waiting += len(message)
         self._write_soon()
         return True
+
+    def send_all(self, frames: Sequence[Frame]) -> bool:
+        """Put several there, likewise."""
+        return all(map(self.send, frames))
 
     def close(self, code: int, reason: str) -> None:
         """Close after what is in the outbox. A client that does not take it in time is abandoned."""
@@ -77,9 +83,9 @@ class AsgiConnection:
     async def _write(self) -> None:
         try:
             while self._outbox:
-                frame = self._outbox.popleft()
-                await self._websocket.send_text(frame[HEADROOM:].decode())
-                self._waiting -= len(frame)
+                message = self._outbox.popleft()
+                await self._websocket.send_text(message.decode())
+                self._waiting -= len(message)
             if self._closing is not None:
                 code, reason = self._closing
                 # Some servers take a plain number only.

@@ -7,12 +7,12 @@ work between them, and frames are counted. For ``uvicorn --ws mikroroom.transpor
 """
 
 import asyncio
+import time
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
-from mikroroom.clock import steady_ms
 from mikroroom.core.ratelimit import Bucket
 from mikroroom.protocol.codes import CloseCode
 
@@ -29,7 +29,7 @@ class GuardedProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        now = steady_ms()
+        now = time.monotonic()
         self._idle_frames = Bucket(IDLE_FRAMES, IDLE_FRAMES_PER_SECOND, now)
         self._frames = Bucket(FRAMES, FRAMES_PER_SECOND, now)
         self._untaken = bytearray()
@@ -62,21 +62,21 @@ class GuardedProtocol(WebSocketsSansIOProtocol):
 
     def handle_ping(self) -> None:
         """Answer, unless there are too many."""
-        if self._idle_frames.take(steady_ms()):
+        if self._idle_frames.take(time.monotonic()):
             super().handle_ping()
         else:
             self._drop()
 
     def handle_pong(self, event: Frame) -> None:
         """Note it, unless there are too many."""
-        if self._idle_frames.take(steady_ms()):
+        if self._idle_frames.take(time.monotonic()):
             super().handle_pong(event)
         else:
             self._drop()
 
     def handle_cont(self, event: Frame) -> None:
         """Keep it, unless there are too many: without content they escape the limit on a message's size."""
-        if event.data or self._idle_frames.take(steady_ms()):
+        if event.data or self._idle_frames.take(time.monotonic()):
             super().handle_cont(event)
         else:
             self._drop()
@@ -88,7 +88,7 @@ class GuardedProtocol(WebSocketsSansIOProtocol):
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.transport.close()
             return
-        now = steady_ms()
+        now = time.monotonic()
         if all(self._frames.take(now) for _ in self.conn.events):
             super().handle_events()
         else:

@@ -29,7 +29,6 @@ from uvicorn.protocols.utils import (
 )
 from uvicorn.server import ServerState
 
-from mikroroom.protocol.codec import HEADROOM
 from mikroroom.transport import direct, handshake
 from mikroroom.transport.channel import ABNORMAL, NORMAL, SERVER_ERROR, Channel, may_be_sent
 from mikroroom.transport.direct import Receiver
@@ -72,7 +71,7 @@ class PicowsProtocol(asyncio.Protocol):
         self._denial: tuple[int, list[Header]] | None = None
         self._denial_body = b""
         self._is_answered = False
-        self._inbox = _Inbox(config.ws_max_queue)
+        self._inbox = _Inbox(config.ws_max_queue, self._loop)
         self._channel: Channel | None = None
         self._is_handed_over = False
 
@@ -109,13 +108,6 @@ class PicowsProtocol(asyncio.Protocol):
             self._refuse(503, b"The server is stopping")
         self._transport.close()
 
-    async def receive(self) -> Message:
-        """The next event for the app (ASGI)."""
-        if self._is_handed_over and self._channel is not None:
-            await self._channel.wait_end()
-            self._inbox.end()
-        return await self._inbox.get()
-
     async def send(self, message: Message) -> None:
         """Do what the app says (ASGI).
 
@@ -125,8 +117,12 @@ class PicowsProtocol(asyncio.Protocol):
             ValueError: a header or a close code that cannot be sent.
         """
         kind = message["type"]
-        if self._channel is not None:
-            await self._talk(self._channel, kind, message)
+        channel = self._channel
+        if channel is not None:
+            # The one that comes all the time, without another await.
+            text = message.get("text") if kind == "websocket.send" else None
+            if text is None or not channel.say(text):
+                await self._talk(channel, kind, message)
         elif self._is_answered:
             if self._transport.is_closing() and kind != "websocket.http.response.body":
                 raise ClientDisconnected
@@ -160,6 +156,7 @@ class PicowsProtocol(asyncio.Protocol):
         self._is_handed_over = True
         receiver = connect(self._channel)
         self._channel.hand_over(receiver, max_message, max_outbox)
+        self._channel.witness = self._inbox
         for event in self._inbox.take_messages():
             if "text" in event:
                 receiver.receive(event["text"])
@@ -187,7 +184,7 @@ class PicowsProtocol(asyncio.Protocol):
             "extensions": {
                 "websocket.http.response": {},
                 direct.EXTENSION: direct.Offer(
-                    _innermost(app), self.receive, self.send, self.hand_over
+                    _innermost(app), self._inbox.get, self.send, self.hand_over
                 )._asdict(),
             },
         }
@@ -201,7 +198,7 @@ class PicowsProtocol(asyncio.Protocol):
 
     async def _run(self, app: ASGIApp, scope: Scope) -> None:
         try:
-            result: object = await app(scope, self.receive, self.send)  # type: ignore[func-returns-value]
+            result: object = await app(scope, self._inbox.get, self.send)  # type: ignore[func-returns-value]
         except ClientDisconnected:
             self._finish(SERVER_ERROR)
         except asyncio.CancelledError:  # the server has waited for the app long enough
@@ -217,6 +214,8 @@ class PicowsProtocol(asyncio.Protocol):
                 log.error("ASGI callable should return None, but returned '%s'.", result)
             if not self._is_handed_over:
                 self._finish(NORMAL)
+            elif self._channel is not None:
+                self._channel.witness = None
 
     def _finish(self, code: int) -> None:
         """The app is done: so is the connection."""
@@ -271,10 +270,9 @@ class PicowsProtocol(asyncio.Protocol):
                 raise ValueError(f"{code} is no close code that can be sent")
             channel.close(code, reason)
             self._inbox.put_end(code, reason)
-        elif (data := message.get("bytes")) is not None:
-            channel.send_bytes(bytearray(HEADROOM) + data)
         else:
-            channel.send(bytearray(HEADROOM) + message["text"].encode())
+            data = message.get("bytes")
+            channel.say(message["text"] if data is None else data)
 
     def _deny(self, kind: str, message: Message) -> None:
         """A refusal with an answer of the app's own (the extension ``websocket.http.response``)."""
@@ -310,18 +308,19 @@ class PicowsProtocol(asyncio.Protocol):
 class _Inbox:
     """What waits for an app that speaks ASGI. While there is too much of it the client is held back."""
 
-    __slots__ = ("_events", "_is_ended", "_limit", "_waiters", "_waiting", "channel")
+    __slots__ = ("_end", "_events", "_limit", "_loop", "_waiters", "_waiting", "channel")
 
-    def __init__(self, limit: int) -> None:
-        self._events: deque[Message] = deque()
+    def __init__(self, limit: int, loop: asyncio.AbstractEventLoop) -> None:
         self._limit = limit
+        self._loop = loop
+        self._events: deque[Message] = deque()
         self._waiting = 0
-        self._waiters: list[asyncio.Future[None]] = []
-        self._is_ended = False
+        self._waiters: list[asyncio.Future[Message]] = []
+        self._end: Message | None = None
         self.channel: Channel | None = None
 
     def receive(self, text: str) -> None:
-        """See ``channel.Receiver``, also for the next two."""
+        """See ``direct.Receiver``, also for the next two."""
         self.put({"type": "websocket.receive", "text": text}, len(text))
 
     def receive_bytes(self, data: bytes) -> None:
@@ -333,42 +332,51 @@ class _Inbox:
 
     def put(self, event: Message, size: int = 0) -> None:
         """An event for the app, with the size of what it carries."""
+        while self._waiters:
+            waiter = self._waiters.pop(0)
+            if not waiter.done():
+                waiter.set_result(event)
+                return
         self._events.append(event)
         self._waiting += size
-        if self._waiters:
-            for waiter in self._waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
-            self._waiters.clear()
-        elif self.channel is not None and self._is_full():
+        if self.channel is not None and self._is_full():
             self.channel.pause()
 
     def put_end(self, code: int, reason: str) -> None:
         """The last event there is."""
-        if not self._is_ended:
-            self._is_ended = True
-            self.put({"type": "websocket.disconnect", "code": code, "reason": reason})
+        if self._end is None:
+            self._end = {"type": "websocket.disconnect", "code": code, "reason": reason}
+            while self._waiters:
+                self.put(self._end)
 
     async def get(self) -> Message:
-        """The next event; the last one again and again."""
-        while not self._events:
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            await waiter
-        if self._is_ended and len(self._events) == 1:
-            return self._events[0]
-        event = self._events.popleft()
-        if self._waiting:
-            self._waiting -= len(event.get("text") or event.get("bytes") or "")
-            if self.channel is not None and self.channel.is_held and not self._is_full():
-                self.channel.resume()
-        return event
+        """The next event (ASGI's ``receive``); after the last one, that one again."""
+        if self._events:
+            return self._take()
+        if self._end is not None:
+            return self._end
+        waiter: asyncio.Future[Message] = self._loop.create_future()
+        self._waiters.append(waiter)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                self._events.appendleft(waiter.result())  # it came in the very moment
+            raise
 
     def take_messages(self) -> list[Message]:
         """All that has come, for whom takes over."""
         messages = [event for event in self._events if event["type"] == "websocket.receive"]
         self._events.clear()
         return messages
+
+    def _take(self) -> Message:
+        event: Message = self._events.popleft()
+        if self._waiting:
+            self._waiting -= len(event.get("text") or event.get("bytes") or "")
+            if self.channel is not None and self.channel.is_held and not self._is_full():
+                self.channel.resume()
+        return event
 
     def _is_full(self) -> bool:
         return len(self._events) > self._limit or self._waiting > QUEUED_BYTES

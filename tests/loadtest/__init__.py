@@ -1,0 +1,1 @@
+"""The load tester: its parts, and the whole of it against good servers and bad ones."""

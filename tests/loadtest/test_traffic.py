@@ -1,0 +1,74 @@
+"""What residents send, and to whom."""
+
+import asyncio
+from time import perf_counter
+
+from mikroroom.loadtest.people import BURST, Book, Room, Visit
+from mikroroom.loadtest.score import Score
+from mikroroom.loadtest.traffic import Resident, Traffic
+
+
+class Paper:
+    """A line that counts what is sent."""
+
+    def __init__(self) -> None:
+        self.is_paused = False
+        self.sent = 0
+
+    def send(self, message: bytes) -> None:
+        self.sent += 1
+
+
+def room_of(people: int) -> tuple[Room, Score]:
+    score = Score()
+    book, room = Book(score), Room("ABC123", people)
+    room.residents += [book.visit(room, Paper(), is_late=False) for _ in range(people)]
+    return room, score
+
+
+def test_everyone_has_every_other_as_a_peer_in_turn() -> None:
+    room, score = room_of(4)
+    first = room.residents[0]
+    resident = Resident(first, room, ("ice",), 0)
+    assert [resident.act() for _ in range(6)] == [BURST] * 6
+    assert first.sent_to == {visit.number: 2 * BURST for visit in room.residents[1:]}
+    assert score.sent["ice-candidate"] == 6 * BURST
+
+
+def test_nobody_sends_to_who_is_gone_or_while_the_server_takes_no_more() -> None:
+    room, score = room_of(2)
+    resident = Resident(room.residents[0], room, ("offers", "chat"), 0)
+    room.residents[1].is_over = True
+    assert [resident.act(), resident.act()] == [0, 1]
+    room.residents[0].line.is_paused = True
+    assert [resident.act(), resident.act()] == [0, 0]
+    assert score.sent == {"offer": 0, "answer": 0, "ice-candidate": 0, "chat": 1}
+
+
+async def test_at_a_rate_everyone_sends_about_so_many() -> None:
+    room, score = room_of(4)
+    traffic = Traffic([room], ("chat", "ice"), 1_000.0, score)
+    began = perf_counter()
+    await traffic.flow(began + 0.1)
+    sent = sum(score.sent.values()) + score.held_back
+    assert 0 < sent <= 4 * (1_000 * (perf_counter() - began) + 2 * BURST)
+
+
+async def test_in_turns_nobody_sends_before_the_last_has_arrived() -> None:
+    room, score = room_of(3)
+    flowing = asyncio.create_task(Traffic([room], ("chat",), 0, score).flow(perf_counter() + 0.2))
+    await asyncio.sleep(0)
+    assert [visit.said for visit in room.residents] == [1, 1, 1]
+    room.residents[0].take_turn()
+    room.residents[0].take_turn()
+    assert [visit.said for visit in room.residents] == [3, 1, 1]
+    await flowing
+    after: Visit = room.residents[0]
+    after.take_turn()
+    assert after.said == 3
+
+
+async def test_without_anything_to_send_the_time_passes_all_the_same() -> None:
+    room, score = room_of(2)
+    await Traffic([room], ("joins", "churn"), 5.0, score).flow(perf_counter() + 0.01)
+    assert sum(score.sent.values()) == 0
