@@ -7,6 +7,7 @@ that was asked for, 1 if the server cannot start, 2 if the command or a setting 
 import argparse
 import asyncio
 import errno
+import gc
 import importlib
 import importlib.util
 import json
@@ -27,11 +28,15 @@ from mikroroom.app import create_app
 from mikroroom.logs import Line
 from mikroroom.settings import CONFIG, OPTIONS, Option, Settings, SettingsError, shown
 from mikroroom.terminal import attend
+from mikroroom.transport.bounded import BoundedProtocol
 from mikroroom.transport.guard import GuardedProtocol
 
 log = logging.getLogger(__name__)
 
 BACKLOG = 2048
+# How often Python looks for garbage. Messages make none, and a connection little; looking costs more the more
+# people there are.
+GARBAGE = 20_000, 20, 20
 DEFAULT_URL = "ws://127.0.0.1:3000/ws"
 
 _HINTS = {
@@ -191,13 +196,11 @@ class _Server(uvicorn.Server):
         self, chosen: Settings, protocol: type[asyncio.Protocol], tls: ssl.SSLContext | None
     ) -> None:
         self.chosen = chosen
-        self.protocol = protocol
-        self.tls = tls
         super().__init__(
             uvicorn.Config(
                 create_app(chosen),
                 loop="uvloop" if importlib.util.find_spec("uvloop") else "asyncio",
-                http="httptools",
+                http=BoundedProtocol,
                 ws=protocol,
                 ws_max_size=chosen.max_message_bytes,
                 ws_ping_interval=chosen.ping_interval,
@@ -217,10 +220,11 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then say where."""
-        if self.protocol is not GuardedProtocol and self.tls is None:
-            # What picows brings along; over TLS uvloop's own are the better tried.
-            importlib.import_module("aiofastnet").patch_loop()
         await super().startup(sockets)
+        # What is here now stays, and need not be looked through for garbage again and again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GARBAGE)
         if self.started and sockets:
             scheme = "https" if self.chosen.tls_certificate else "http"
             host = f"[{self.chosen.host}]" if ":" in self.chosen.host else self.chosen.host

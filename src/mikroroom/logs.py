@@ -57,8 +57,6 @@ def configure(level: Level, shape: Literal["text", "json"]) -> None:
     # An accepted or a lost connection is ours to tell, and nobody should read it twice.
     for name in BELOW:
         logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
-    # It warns of each message for somebody who is gone and of whom we are about to hear.
-    logging.getLogger("aiofastnet").setLevel(max(root.level, logging.ERROR))
     server = logging.getLogger("uvicorn.error")
     server.filters[:] = [_News()]
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from fastapi import FastAPI
@@ -23,6 +23,11 @@ from mikroroom.transport.guard import GuardedProtocol
 from mikroroom.transport.picows import PicowsProtocol
 
 Serve = Callable[..., Awaitable[str]]
+
+HANDSHAKE = (
+    b"GET /ws HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
 
 
 class Listening:
@@ -97,7 +102,7 @@ def behind_cors(meetings: Starlette) -> tuple[ASGIApp, str]:
 
 
 def behind_proxy_headers(meetings: Starlette) -> tuple[ASGIApp, str]:
-    return ProxyHeadersMiddleware(meetings), ""  # type: ignore[arg-type]  # uvicorn's types for the same
+    return cast("ASGIApp", ProxyHeadersMiddleware(cast("Any", meetings))), ""
 
 
 @pytest.mark.parametrize(
@@ -197,16 +202,41 @@ async def test_what_was_sent_before_the_hand_over_is_not_lost(serve: Serve) -> N
     url = await serve(slow, ws=PicowsProtocol)
     host, port = url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(
-        b"GET /ws HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
+    writer.write(HANDSHAKE)
     await called.wait()
     join = b'{"type":"join","roomId":"ABC123","name":"Ada","isHost":true}'
     writer.write(bytes([0x81, 0x80 | len(join)]) + bytes(4) + join)
     async with asyncio.timeout(10):
         answer = await reader.readuntil(b"participant-joined")
     assert answer.startswith(b"HTTP/1.1 101 ")
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+async def test_who_joins_and_closes_before_being_accepted_leaves_no_ghost(serve: Serve) -> None:
+    meetings = create_app(Settings())
+    called = asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            called.set()
+            while len(send.__self__._early) < len(said):  # type: ignore[attr-defined]  # the protocol's own
+                await asyncio.sleep(0)
+        await meetings(scope, receive, send)
+
+    url = await serve(slow, ws=PicowsProtocol)
+    join = b'{"type":"join","roomId":"ABC123","name":"Ada","isHost":true}'
+    said = bytes([0x81, 0x80 | len(join)]) + bytes(4) + join + bytes([0x88, 0x80]) + bytes(4)
+    host, port = url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    async with asyncio.timeout(10):
+        writer.write(HANDSHAKE)
+        await called.wait()
+        writer.write(said)
+        assert b"\x88\x00" in await reader.read(-1), "the close is answered"
+        while meetings.state.hub._sessions or meetings.state.hub._audiences:
+            await asyncio.sleep(0.01)
     writer.close()
     with contextlib.suppress(ConnectionError):
         await writer.wait_closed()

@@ -28,6 +28,8 @@ def client_address(peer: str | None, forwarded: Sequence[str], trusted: Sequence
     walk: what stands to its left was written by nobody we know.
     """
     found = _parse(peer or "")
+    if not forwarded:  # nearly always, where no proxy stands before us
+        return str(found) if found else peer or "local"
     if peer and (found is None or not _is_trusted(found, trusted)):
         return peer
     for text in reversed(",".join(forwarded).split(",")):

@@ -114,13 +114,16 @@ class Channel(WSListener):
         self.ending: tuple[int, str] = (ABNORMAL, "")
         # Whoever wants to know of the end only.
         self.witness: Receiver | None = None
-        self._connect(early)
         heartbeat.watch(self)
+        self._connect(early)  # and with what is early it may be over already
 
     def hand_over(self, receiver: Receiver, max_message: int, max_outbox: int) -> None:
         """From now on ``receiver`` takes what comes, up to ``max_message`` bytes each; ``send`` refuses when
         more than ``max_outbox`` bytes would wait for the client.
         """
+        if self._state == OVER:  # by what came early
+            self._loop.call_soon(receiver.end)
+            return
         self._receiver = receiver
         self._max_message = min(self._max_message, max_message)
         self._max_outbox = max_outbox
@@ -235,11 +238,14 @@ class Channel(WSListener):
 
     def ping(self, payload: bytes) -> None:
         """See ``heartbeat.Living``."""
-        self._ping = payload
-        self._writer.send_ping(payload)
+        if not self._state:
+            self._ping = payload
+            self._writer.send_ping(payload)
 
     def give_up(self) -> None:
         """See ``heartbeat.Living``. Who does not read either would never take what waits for it."""
+        if self._state:
+            return
         if self._is_held:  # the answer may have come, and we do not look
             self._heartbeat.watch(self)
             return

@@ -65,17 +65,17 @@ class Heartbeat:
 
     def _strike(self) -> None:
         now = self._loop.time()
-        for connection in _due(self._asked, now):
-            connection.give_up()
-        self._beat += 1
-        payload = self._beat.to_bytes(4)
-        for connection in _due(self._resting, now):
-            if self._timeout:
-                self._asked[connection] = now + self._timeout
-            else:
-                self._resting[connection] = now + self._interval
-            connection.ping(payload)
+        silent, due = _due(self._asked, now), _due(self._resting, now)
+        waiting, patience = (self._asked, self._timeout) if self._timeout else (self._resting, self._interval)
+        waiting.update(dict.fromkeys(due, now + patience))
+        # Before all else: a fault in one connection must not leave the others without a heartbeat.
         self._wind()
+        for connection in silent:
+            self._loop.call_soon(connection.give_up)
+        self._beat += 1
+        payload = self._beat.to_bytes(8)
+        for connection in due:
+            self._loop.call_soon(connection.ping, payload)
 
 
 def _due(waiting: dict[Living, float], now: float) -> list[Living]:

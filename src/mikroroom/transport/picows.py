@@ -155,8 +155,8 @@ class PicowsProtocol(asyncio.Protocol):
             raise RuntimeError("A WebSocket must be accepted before it is handed over.")
         self._is_handed_over = True
         receiver = connect(self._channel)
-        self._channel.hand_over(receiver, max_message, max_outbox)
         self._channel.witness = self._inbox
+        self._channel.hand_over(receiver, max_message, max_outbox)
         for event in self._inbox.take_messages():
             if "text" in event:
                 receiver.receive(event["text"])
@@ -226,7 +226,7 @@ class PicowsProtocol(asyncio.Protocol):
 
     def _accept(self, message: Message) -> None:
         if self._request is None or self._transport.is_closing():
-            return
+            raise ClientDisconnected
         headers = [*self._server.default_headers, *message.get("headers", [])]
         answer = handshake.switch(self._request, headers, message.get("subprotocol"))
         self._tell("[accepted]")

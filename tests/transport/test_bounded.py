@@ -1,0 +1,135 @@
+"""The head of a request, bounded in bytes and in time; and what comes in one segment with a handshake."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from mikroroom import Settings, create_app
+from mikroroom.transport import bounded
+from mikroroom.transport.bounded import HEAD_BYTES, BoundedProtocol
+from mikroroom.transport.guard import GuardedProtocol
+from mikroroom.transport.picows import PicowsProtocol
+
+Serve = Callable[..., Awaitable[str]]
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+REQUEST = b"GET /health HTTP/1.1\r\nHost: here\r\n\r\n"
+HANDSHAKE = (
+    b"GET /ws HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+PATIENCE = 15.0
+
+
+@contextlib.asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Streams]:
+    """A connection on which all is written by hand."""
+    host, port = url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        async with asyncio.timeout(PATIENCE):
+            yield reader, writer
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def rest(reader: asyncio.StreamReader) -> bytes:
+    """All that still comes."""
+    received = b""
+    with contextlib.suppress(ConnectionError):
+        while chunk := await reader.read(65_536):
+            received += chunk
+    return received
+
+
+@pytest.fixture
+async def url(serve: Serve) -> str:
+    """Our app, on our HTTP protocol."""
+    return await serve(create_app(Settings()), http=BoundedProtocol, ws=PicowsProtocol)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"X: a\r\n", b"X: " + b"a" * 4_000 + b"\r\n", b"X" * 4_000 + b": a\r\n"],
+    ids=["many", "long", "long names"],
+)
+async def test_a_head_without_an_end_is_refused(url: str, line: bytes) -> None:
+    async with connected(url) as (reader, writer):
+        writer.write(b"GET /health HTTP/1.1\r\nHost: here\r\n")
+        with contextlib.suppress(ConnectionError):
+            for _ in range(40 * HEAD_BYTES // len(line)):
+                writer.write(line)
+                await writer.drain()
+        answer = await rest(reader)
+    assert not answer or answer.startswith(b"HTTP/1.1 431 "), "nobody reads it out to the end"
+
+
+async def test_an_endless_header_is_refused(url: str) -> None:
+    async with connected(url) as (reader, writer):
+        writer.write(b"GET /health HTTP/1.1\r\nX: " + b"a" * (HEAD_BYTES + 1))
+        answer = await rest(reader)
+    assert answer.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
+    assert b"\r\nx-content-type-options: nosniff\r\n" in answer
+    assert answer.endswith(b'\r\n\r\n{"error": "The head of a request may have 65,536 bytes"}')
+
+
+async def test_a_large_head_is_none_too_large(url: str) -> None:
+    async with connected(url) as (reader, writer):
+        for _ in range(3):
+            writer.write(REQUEST.replace(b"\r\n\r\n", b"\r\nX: " + b"a" * 30_000 + b"\r\n\r\n"))
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+            await reader.readuntil(b"}")
+
+
+async def test_a_body_is_no_head(url: str) -> None:
+    async with connected(url) as (reader, writer):
+        writer.write(
+            b"POST /api/rooms HTTP/1.1\r\nHost: here\r\nContent-Length: 200000\r\n\r\n" + b" " * 200_000
+        )
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize("begun", [b"", b"G", b"GET /health HTTP/1.1\r\nHost: h"])
+async def test_who_does_not_come_to_the_point_is_dropped(
+    url: str, monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
+    monkeypatch.setattr(bounded, "HEAD_PATIENCE", 0.1)
+    async with connected(url) as (reader, writer):
+        writer.write(begun)
+        answer = await rest(reader)
+    assert answer.startswith(b"HTTP/1.1 408 ") if begun else not answer
+
+
+async def test_who_does_not_come_to_the_point_the_second_time_is_dropped(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connected(url) as (reader, writer):
+        writer.write(REQUEST)
+        assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200 ")
+        monkeypatch.setattr(bounded, "HEAD_PATIENCE", 0.1)
+        writer.write(b"GET /health HTTP/1.1\r\n")
+        assert (await rest(reader)).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_web_socket_has_all_the_time_it_wants(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded, "HEAD_PATIENCE", 0.1)
+    async with connected(url) as (reader, writer):
+        writer.write(HANDSHAKE)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await reader.read(1)
+
+
+@pytest.mark.parametrize("protocol", [PicowsProtocol, GuardedProtocol])
+async def test_what_comes_with_the_handshake_is_not_lost(serve: Serve, protocol: type) -> None:
+    """uvicorn itself forgets it."""
+    url = await serve(create_app(Settings()), http=BoundedProtocol, ws=protocol)
+    join = b'{"type":"join","roomId":"ABC123","name":"Ada","isHost":true}'
+    async with connected(url) as (reader, writer):
+        writer.write(HANDSHAKE + bytes([0x81, 0x80 | len(join)]) + bytes(4) + join)
+        assert (await reader.readuntil(b"participant-joined")).startswith(b"HTTP/1.1 101 ")
