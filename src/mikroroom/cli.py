@@ -6,6 +6,8 @@ that was asked for, 1 if the server cannot start, 2 if the command or a setting 
 
 import argparse
 import asyncio
+import contextlib
+import ctypes
 import errno
 import gc
 import importlib
@@ -37,6 +39,8 @@ BACKLOG = 2048
 # How often Python looks for garbage. Messages make none, and a connection little; looking costs more the more
 # people there are.
 GARBAGE = 20_000, 20, 20
+# mallopt(3), and what glibc calls large by default.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, LARGE_BUFFER = -1, -3, 131_072
 DEFAULT_URL = "ws://127.0.0.1:3000/ws"
 
 _HINTS = {
@@ -221,10 +225,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then say where."""
         await super().startup(sockets)
-        # What is here now stays, and need not be looked through for garbage again and again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*GARBAGE)
+        _keep_house()
         if self.started and sockets:
             scheme = "https" if self.chosen.tls_certificate else "http"
             host = f"[{self.chosen.host}]" if ":" in self.chosen.host else self.chosen.host
@@ -240,6 +241,20 @@ class _Server(uvicorn.Server):
         """Stop in good order; a second Ctrl-C stops at once. (The stock method dies of the signal, after.)"""
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
+
+
+def _keep_house() -> None:
+    """Memory in the manner of a process that runs for months."""
+    # What is here now stays, and need not be looked through for garbage again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE)
+    # glibc returns large buffers to the system at once, but raises its idea of "large" with each that it sees
+    # returned: then a busy hour's memory is never given back. Setting the limit makes it stay.
+    with contextlib.suppress(AttributeError, OSError):  # another libc
+        libc = ctypes.CDLL(None)
+        for option in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
+            libc.mallopt(option, LARGE_BUFFER)
 
 
 def _parser() -> argparse.ArgumentParser:

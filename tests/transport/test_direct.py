@@ -250,7 +250,7 @@ async def test_an_app_cannot_take_over_what_it_has_not_accepted(serve: Serve) ->
             return
         offer: dict[str, Any] = scope["extensions"]["mikroroom.direct"]
         try:
-            offer["hand_over"](lambda channel: None, 1, 1)
+            offer["hand_over"](lambda channel: None, 1)
         except RuntimeError as problem:
             problems.append(problem)
         await send({"type": "websocket.close"})
@@ -260,3 +260,18 @@ async def test_an_app_cannot_take_over_what_it_has_not_accepted(serve: Serve) ->
         async with Client.connect(f"{url.replace('http', 'ws')}/ws"):
             pass
     assert "must be accepted" in str(problems[0])
+
+
+async def test_a_message_that_is_too_long_is_not_waited_for(serve: Serve) -> None:
+    """Although the server around us would take a longer one."""
+    url = await serve(create_app(Settings(max_message_bytes=1024)), ws=PicowsProtocol, ws_max_size=16_777_216)
+    host, port = url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    async with asyncio.timeout(10):
+        writer.write(HANDSHAKE)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"\x81\xff" + (2_000_000).to_bytes(8) + bytes(4))
+        assert (await reader.read(4))[2:] == (1009).to_bytes(2)
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()

@@ -28,7 +28,7 @@ _HEADERS = [
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One HTTP connection under uvicorn. Who sends too long a head gets 431, and who takes too long is dropped."""
+    """One HTTP connection under uvicorn. Too long a head is answered with 431, too slow a one with 408."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)

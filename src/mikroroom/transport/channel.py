@@ -117,15 +117,12 @@ class Channel(WSListener):
         heartbeat.watch(self)
         self._connect(early)  # and with what is early it may be over already
 
-    def hand_over(self, receiver: Receiver, max_message: int, max_outbox: int) -> None:
-        """From now on ``receiver`` takes what comes, up to ``max_message`` bytes each; ``send`` refuses when
-        more than ``max_outbox`` bytes would wait for the client.
-        """
+    def hand_over(self, receiver: Receiver, max_outbox: int) -> None:
+        """``receiver`` takes what comes from now on; ``send`` refuses if ``max_outbox`` bytes would be waiting."""
         if self._state == OVER:  # by what came early
             self._loop.call_soon(receiver.end)
             return
         self._receiver = receiver
-        self._max_message = min(self._max_message, max_message)
         self._max_outbox = max_outbox
         self._transport.set_write_buffer_limits(min(HIGH_WATER, max_outbox))
 

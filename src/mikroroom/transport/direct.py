@@ -31,9 +31,9 @@ class Receiver(Protocol):
 class HandOver(Protocol):
     """Gives an accepted WebSocket out of the hands of ASGI."""
 
-    def __call__(self, connect: Callable[[Connection], Receiver], max_message: int, max_outbox: int) -> None:
-        """``connect`` is called at once, and what it returns from then on with each message of at most
-        ``max_message`` bytes; ``send`` refuses when more than ``max_outbox`` bytes would wait.
+    def __call__(self, connect: Callable[[Connection], Receiver], max_outbox: int) -> None:
+        """``connect`` is called at once, and what it returns from then on with each message; ``send`` refuses
+        when more than ``max_outbox`` bytes would wait for the client.
 
         The app may return, which does not end the WebSocket; or await ``receive``, which tells when it ends.
         """
@@ -46,6 +46,8 @@ class Offer(NamedTuple):
     receive: Receive
     send: Send
     hand_over: HandOver
+    # To be called before the handshake is accepted: how many bytes a message may have.
+    limit: Callable[[int], None]
 
 
 class DirectPath:

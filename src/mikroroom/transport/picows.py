@@ -67,6 +67,7 @@ class PicowsProtocol(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._request: handshake.Request | None = None
         self._early = b""
+        self._max_message = config.ws_max_size
         self._label = ""
         self._denial: tuple[int, list[Header]] | None = None
         self._denial_body = b""
@@ -145,8 +146,12 @@ class PicowsProtocol(asyncio.Protocol):
                 f"or 'websocket.http.response.start' but got '{kind}'."
             )
 
-    def hand_over(self, connect: Callable[[Channel], Receiver], max_message: int, max_outbox: int) -> None:
-        """See ``direct.Offer``.
+    def limit(self, max_message: int) -> None:
+        """See ``direct.Offer``."""
+        self._max_message = min(self._max_message, max_message)
+
+    def hand_over(self, connect: Callable[[Channel], Receiver], max_outbox: int) -> None:
+        """See ``direct.HandOver``.
 
         Raises:
             RuntimeError: the handshake has not been accepted.
@@ -156,7 +161,7 @@ class PicowsProtocol(asyncio.Protocol):
         self._is_handed_over = True
         receiver = connect(self._channel)
         self._channel.witness = self._inbox
-        self._channel.hand_over(receiver, max_message, max_outbox)
+        self._channel.hand_over(receiver, max_outbox)
         for event in self._inbox.take_messages():
             if "text" in event:
                 receiver.receive(event["text"])
@@ -184,7 +189,7 @@ class PicowsProtocol(asyncio.Protocol):
             "extensions": {
                 "websocket.http.response": {},
                 direct.EXTENSION: direct.Offer(
-                    _innermost(app), self._inbox.get, self.send, self.hand_over
+                    _innermost(app), self._inbox.get, self.send, self.hand_over, self.limit
                 )._asdict(),
             },
         }
@@ -222,7 +227,8 @@ class PicowsProtocol(asyncio.Protocol):
         if not self._is_answered:
             self._refuse(500, b"Internal Server Error")
         elif self._channel is not None:
-            self._channel.close(code, "")
+            # Who does not read the rest need not be waited for long.
+            (self._channel.fail if self._channel.is_choked else self._channel.close)(code, "")
 
     def _accept(self, message: Message) -> None:
         if self._request is None or self._transport.is_closing():
@@ -236,7 +242,7 @@ class PicowsProtocol(asyncio.Protocol):
             self._transport,
             self._inbox,
             self._heartbeat(),
-            self._config.ws_max_size,
+            self._max_message,
             self._connections.discard,
             self._early,
         )

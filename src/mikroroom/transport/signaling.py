@@ -75,11 +75,11 @@ class SignalingEndpoint(WebSocketEndpoint):
 
     async def _serve_directly(self, websocket: WebSocket, offer: dict[str, Any]) -> None:
         """Give the connection to its session, without ASGI between them."""
-        await websocket.accept()
         settings = self._hub.settings
+        offer["limit"](settings.max_message_bytes)
+        await websocket.accept()
         offer["hand_over"](
             lambda connection: self._hub.connect(connection, self._address, self._opened_at),
-            settings.max_message_bytes,
             settings.max_outbox_bytes,
         )
         if offer["app"] is not self.scope["app"]:
