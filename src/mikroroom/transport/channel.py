@@ -118,7 +118,7 @@ class Channel(WSListener):
         self._connect(early)  # and with what is early it may be over already
 
     def hand_over(self, receiver: Receiver, max_outbox: int) -> None:
-        """``receiver`` takes what comes from now on; ``send`` refuses if ``max_outbox`` bytes would be waiting."""
+        """``receiver`` takes what comes from now on. ``max_outbox`` bytes may wait for the client."""
         if self._state == OVER:  # by what came early
             self._loop.call_soon(receiver.end)
             return
