@@ -70,11 +70,44 @@ async def test_a_head_without_an_end_is_refused(url: str, line: bytes) -> None:
 
 async def test_an_endless_header_is_refused(url: str) -> None:
     async with connected(url) as (reader, writer):
-        writer.write(b"GET /health HTTP/1.1\r\nX: " + b"a" * (HEAD_BYTES + 1))
+        writer.write(b"GET /health HTTP/1.1\r\nX: ")
+        writer.write(b"a" * 10 * HEAD_BYTES)
         answer = await rest(reader)
     assert answer.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
     assert b"\r\nx-content-type-options: nosniff\r\n" in answer
     assert answer.endswith(b'\r\n\r\n{"error": "The head of a request may have 65,536 bytes"}')
+
+
+async def test_a_head_that_comes_in_one_piece_is_measured_too(url: str) -> None:
+    async with connected(url) as (reader, writer):
+        writer.write(REQUEST.replace(b"\r\n\r\n", b"\r\n" + b"X: aaaaaaa\r\n" * 10_000 + b"\r\n"))
+        answer = await rest(reader)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+async def test_a_body_and_the_next_head_behind_it_are_not_one_head(url: str) -> None:
+    async with connected(url) as (reader, writer):
+        writer.write(b"POST /api/rooms HTTP/1.1\r\nHost: here\r\nContent-Length: 100000\r\n\r\n")
+        writer.write(b" " * 100_000 + REQUEST)
+        answer = await reader.readuntil(b"totalRooms")
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"HTTP/1.1 200 " in answer
+
+
+async def test_requests_sent_ahead_are_answered_if_they_are_few(url: str) -> None:
+    async with connected(url) as (reader, writer):
+        writer.write(REQUEST * 20)
+        for _ in range(20):
+            assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_too_many_requests_sent_ahead_end_the_connection(url: str) -> None:
+    async with connected(url) as (reader, writer):
+        writer.write(REQUEST * 5_000)
+        answer = await rest(reader)
+    assert answer.count(b"HTTP/1.1 429 ") == 1
+    assert answer.count(b"HTTP/1.1 200 ") < 100
 
 
 async def test_a_large_head_is_none_too_large(url: str) -> None:

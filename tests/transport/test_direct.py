@@ -275,3 +275,26 @@ async def test_a_message_that_is_too_long_is_not_waited_for(serve: Serve) -> Non
     writer.close()
     with contextlib.suppress(ConnectionError):
         await writer.wait_closed()
+
+
+async def test_nothing_follows_the_close_frame_of_a_violation(serve: Serve) -> None:
+    """Picows closes before it delivers the message that came just before."""
+    meetings = create_app(Settings())
+    url = await serve(meetings, ws=PicowsProtocol)
+    host, port = url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    join = b'{"type":"join","roomId":"ABC123","name":"Ada","isHost":true}'
+    async with Client.connect(f"{url.replace('http', 'ws')}/ws") as bob, asyncio.timeout(10):
+        await bob.join("ABC123", "Bob", is_host=True)
+        writer.write(HANDSHAKE)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(bytes([0x81, 0x80 | len(join)]) + bytes(4) + join + b"\x83\x80" + bytes(4))
+        received = await reader.read(-1)
+        assert received[:1] == b"\x88"
+        assert len(received) == 2 + received[1], "a close frame, and no more"
+        async for event in bob:
+            if isinstance(event, events.ParticipantLeft):
+                break
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()

@@ -1,24 +1,31 @@
-"""uvicorn's HTTP protocol with bounds on a request's head, which it leaves open: in bytes and in time.
+"""uvicorn's HTTP protocol with bounds on what it leaves open.
 
-The head of a request is everything before its body. Without bounds one connection could fill the memory, or
-thousands could hold on to their sockets for ever, before there is a request that could be counted. For
+On the size of a request's head (everything before its body), on the time that it takes, and on how many
+requests may wait for the first to be answered. Without them one connection could fill the memory, or
+thousands hold on to their sockets for ever, before there is a request that could be counted. For
 ``mikroroom serve``.
 """
 
 import asyncio
 import json
 import sys
+from functools import partial
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mikroroom.transport import handshake
 from mikroroom.transport.headers import SECURITY_HEADERS
+from mikroroom.transport.linger import linger
 
 # More than browsers and proxies take for themselves: 8 to 16 KiB.
 HEAD_BYTES = 65_536
 # nginx gives a minute; nothing that talks to us needs to think.
 HEAD_PATIENCE = 15.0
+# Browsers send one at a time.
+PIPELINED = 50
+# How long a client may take to read why it was refused.
+FLUSH_PATIENCE = 2.0
 
 _HEADERS = [
     *((name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()),
@@ -27,12 +34,18 @@ _HEADERS = [
 ]
 
 
+class _Refused(Exception):
+    """Ends the parsing of a request that has been answered."""
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """One HTTP connection under uvicorn. Too long a head is answered with 431, too slow a one with 408."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._chunk = b""
+        self._has_begun = False
+        self._unparsed_bytes = 0
         self._head_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -43,31 +56,52 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
-        self._be_content()
+        self._stop_waiting()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """A piece of a request, or of several."""
         self._chunk = data
+        self._has_begun = False
         super().data_received(data)
-        if self._deadline is not None:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES:
-                self._refuse(431, "The head of a request may have 65,536 bytes")
+        if self._deadline is not None and not self._has_begun:
+            # Of a header that goes on and on the parser tells us nothing.
+            self._unparsed_bytes += len(data)
+            if self._unparsed_bytes > HEAD_BYTES:
+                self._refuse_size()
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         super().on_message_begin()
+        self._has_begun = True
         self._expect_head()
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of its target."""
+        self._count(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One of its headers, or of the trailers after its body."""
+        self._count(name + value)
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """The last byte of its head."""
-        self._be_content()
+        self._stop_waiting()
+        if len(self.pipeline) >= PIPELINED:
+            self._refuse(429, "Too many requests were sent before the first was answered")
+            raise _Refused
         super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What was sent is no HTTP, or has been refused above."""
+        if not self.transport.is_closing() and self.transport.get_protocol() is self:
+            super().send_400_response(msg)
 
     def handle_websocket_upgrade(self) -> None:
         """The connection becomes a WebSocket; and with it what the client said without waiting for that."""
-        self._be_content()
+        self._stop_waiting()
         upgrade = sys.exception()
         super().handle_websocket_upgrade()
         early = self._chunk[upgrade.args[0] :] if upgrade is not None else b""
@@ -76,26 +110,36 @@ class BoundedProtocol(HttpToolsProtocol):
             cast("asyncio.Protocol", self.transport.get_protocol()).data_received(early)
 
     def _expect_head(self) -> None:
-        self._head_bytes = 0
+        self._head_bytes = self._unparsed_bytes = 0
         if self._deadline is None:
             self._deadline = self.loop.call_later(HEAD_PATIENCE, self._give_up)
 
-    def _be_content(self) -> None:
+    def _stop_waiting(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
+    def _count(self, piece: bytes) -> None:
+        self._head_bytes += len(piece)
+        if self._head_bytes > HEAD_BYTES:
+            self._refuse_size()
+            raise _Refused
+
     def _give_up(self) -> None:
         self._deadline = None
-        if self._head_bytes:
+        if self._has_begun or self._unparsed_bytes:
             self._refuse(408, "The head of the request took too long")
         else:
             self.transport.close()
 
+    def _refuse_size(self) -> None:
+        self._refuse(431, f"The head of a request may have {HEAD_BYTES:,} bytes")
+
     def _refuse(self, status: int, problem: str) -> None:
-        self._be_content()
+        self._stop_waiting()
         if self.transport.is_closing():
             return
         body = json.dumps({"error": problem}).encode()
         self.transport.write(handshake.response(status, _HEADERS, body))
-        self.transport.close()
+        linger(self.transport, partial(HttpToolsProtocol.connection_lost, self, None))
+        self.loop.call_later(FLUSH_PATIENCE, self.transport.abort)

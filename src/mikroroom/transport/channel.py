@@ -17,17 +17,31 @@ from mikroroom.protocol.codec import HEADROOM, Frame
 from mikroroom.protocol.codes import CloseCode
 from mikroroom.transport import wire
 from mikroroom.transport.direct import Receiver
+from mikroroom.transport.frames import (
+    ABNORMAL,
+    EMPTY_CLOSE,
+    INVALID_TEXT,
+    NO_CODE,
+    PROTOCOL_ERROR,
+    RESTARTING,
+    SERVER_ERROR,
+    Fragments,
+    Violation,
+    read_close,
+    short,
+    text_header,
+)
 from mikroroom.transport.heartbeat import Heartbeat
 from mikroroom.transport.linger import linger
 
 # How long a client may take to answer our close frame, and to take what was sent before its own.
 CLOSE_PATIENCE = 10.0
 FLUSH_PATIENCE = 2.0
+PATIENCE_TIMES = 5
 
-# Frames at once, and per second. More than the messages that a session takes from a room of 100 seats (R31).
-FRAMES, FRAMES_PER_SECOND = 10_000, 1_000
-# A ping, a pong, or a frame without content costs as much as this many others: they come every few seconds.
-IDLE_FRAME = 50
+# Pings, pongs, and frames without any content. A client has reason to send one every few seconds. (All others
+# are for whom they are for to count, or to hold back.)
+IDLE_FRAMES, IDLE_FRAMES_PER_SECOND = 200, 20
 # After so many frames of one client the others have their turn: less than a millisecond.
 TURN = 256
 # What waits for a reader beyond this is looked at more closely: asyncio's own high-water mark.
@@ -38,9 +52,6 @@ SMALL = 250
 # After a message of this size the read buffer is made small again when there is time for it.
 LARGE_FRAME = 4 * wire.READ_BUFFER
 
-NORMAL, GOING_AWAY, NO_CODE, ABNORMAL, SERVER_ERROR, RESTARTING = 1000, 1001, 1005, 1006, 1011, 1012
-PROTOCOL_ERROR, INVALID_TEXT, TOO_BIG = 1002, 1007, 1009
-
 # Compared by identity, as picows makes them.
 TEXT: Final = WSMsgType.TEXT
 BINARY: Final = WSMsgType.BINARY
@@ -50,9 +61,6 @@ PONG: Final = WSMsgType.PONG
 
 OPEN, CLOSING, OVER = range(3)
 
-# A close frame without a code, which picows cannot write.
-EMPTY_CLOSE = b"\x88\x00"
-
 
 class Channel(WSListener):
     """One client's open WebSocket. What is given to ``send`` goes out at once, or waits in the transport."""
@@ -60,17 +68,16 @@ class Channel(WSListener):
     __slots__ = (
         "_credit",
         "_deadline",
-        "_frames",
+        "_fragments",
         "_gone",
         "_heartbeat",
-        "_is_binary",
+        "_idle_frames",
         "_is_choked",
         "_is_held",
         "_is_swollen",
         "_loop",
         "_max_message",
         "_max_outbox",
-        "_pieces",
         "_ping",
         "_receiver",
         "_relief",
@@ -88,11 +95,8 @@ class Channel(WSListener):
         heartbeat: Heartbeat,
         max_message: int,
         gone: Callable[["Channel"], None],
-        early: bytes = b"",
     ) -> None:
-        """``max_message`` is in bytes; ``gone`` is called when the TCP connection is no more; ``early`` is
-        input that has come already.
-        """
+        """``max_message`` is in bytes; ``gone`` is called when the TCP connection is no more."""
         self._loop = asyncio.get_running_loop()
         self._transport = transport
         self._receiver: Receiver | None = receiver
@@ -102,9 +106,8 @@ class Channel(WSListener):
         self._gone = gone
         self._state = OPEN
         self._credit = TURN
-        self._frames = Bucket(FRAMES, FRAMES_PER_SECOND, time.monotonic())
-        self._pieces: bytearray | None = None
-        self._is_binary = False
+        self._idle_frames = Bucket(IDLE_FRAMES, IDLE_FRAMES_PER_SECOND, time.monotonic())
+        self._fragments: Fragments | None = None
         self._is_choked = False
         self._is_held = False
         self._is_swollen = False
@@ -114,8 +117,12 @@ class Channel(WSListener):
         self.ending: tuple[int, str] = (ABNORMAL, "")
         # Whoever wants to know of the end only.
         self.witness: Receiver | None = None
+        self._connect()
         heartbeat.watch(self)
-        self._connect(early)  # and with what is early it may be over already
+
+    def feed(self, data: bytes) -> None:
+        """Input that came before there was a channel. It may be over after that."""
+        wire.feed(cast("asyncio.BufferedProtocol", self._transport.get_protocol()), data)
 
     def hand_over(self, receiver: Receiver, max_outbox: int) -> None:
         """``receiver`` takes what comes from now on. ``max_outbox`` bytes may wait for the client."""
@@ -133,10 +140,8 @@ class Channel(WSListener):
         """
         if self._state:
             return True
-        if self._is_choked and self._max_outbox:
-            waiting = self._transport.get_write_buffer_size()
-            if waiting and waiting + len(frame) > self._max_outbox:
-                return False
+        if self._is_choked and self._is_too_much(len(frame)):
+            return False
         self._writer.send_reuse_external_bytearray(TEXT, frame, HEADROOM)
         return True
 
@@ -144,13 +149,15 @@ class Channel(WSListener):
         """Send several text messages in one piece, likewise."""
         if self._state:
             return True
+        if self._writer.is_close_frame_sent:  # by picows: see ``_violated``
+            return True
         whole = b"".join(
-            part for frame in frames for part in (_header(len(frame) - HEADROOM), frame[HEADROOM:])
+            part
+            for frame in frames
+            for part in (text_header(len(frame) - HEADROOM), memoryview(frame)[HEADROOM:])
         )
-        if self._is_choked and self._max_outbox:
-            waiting = self._transport.get_write_buffer_size()
-            if waiting and waiting + len(whole) > self._max_outbox:
-                return False
+        if self._is_choked and self._is_too_much(len(whole)):
+            return False
         self._transport.write(whole)
         return True
 
@@ -254,13 +261,13 @@ class Channel(WSListener):
         """A frame. What nearly all are is dealt with first: a whole message of text."""
         self._credit -= 1
         if self._credit < 0:
-            self._settle()
+            self._yield_turn()
         if self._state:
             self._await_echo(frame)
         elif (
             frame.msg_type is TEXT
             and frame.fin
-            and self._pieces is None
+            and self._fragments is None
             and 0 < (size := frame.payload_size) <= self._max_message
             and not (frame.rsv1 or frame.rsv2 or frame.rsv3)
         ):
@@ -289,62 +296,60 @@ class Channel(WSListener):
         self._is_choked = False
         self._relieve()
 
-    def _connect(self, early: bytes = b"") -> None:
+    def _connect(self) -> None:
         """Put a reader and a writer of frames on the transport."""
         reader, self._writer = wire.connect(self._transport, self, self._max_message, self._violated)
         self._transport.set_protocol(reader)
-        wire.feed(reader, early)
+
+    def _is_too_much(self, size: int) -> bool:
+        """Whether so many bytes more would wait for a client that has left others waiting."""
+        waiting = self._transport.get_write_buffer_size()
+        return bool(waiting and self._max_outbox) and waiting + size > self._max_outbox
 
     def _take(self, frame: WSFrame) -> None:
         """Any other frame than the usual."""
         kind = frame.msg_type
-        if frame.rsv1 or frame.rsv2 or frame.rsv3:
-            self.fail(PROTOCOL_ERROR, "reserved bits must be 0")
-        elif kind is PING:
-            self._credit -= IDLE_FRAME
-            self._answer_ping(frame.get_payload_as_bytes())
-        elif kind is PONG:
-            self._credit -= IDLE_FRAME
-            self._take_pong(frame)
-        elif kind is TEXT or kind is BINARY or kind is CONTINUATION:
-            self._gather(frame, is_start=kind is not CONTINUATION)
-        else:
-            self._take_close(frame.get_payload_as_bytes())
-
-    def _gather(self, frame: WSFrame, *, is_start: bool) -> None:
-        """A piece of a message, or a whole one (RFC 6455, 5.4)."""
-        if not frame.payload_size:
-            self._credit -= IDLE_FRAME
-        if is_start and self._pieces is not None:
-            self.fail(PROTOCOL_ERROR, "a message began before the last one ended")
-            return
-        if is_start:
-            self._pieces = bytearray()
-            self._is_binary = frame.msg_type is BINARY
-        pieces = self._pieces
-        if pieces is None:
-            self.fail(PROTOCOL_ERROR, "a message was continued that had not begun")
-        elif len(pieces) + frame.payload_size > self._max_message:
-            self.fail(TOO_BIG, f"a message may have {self._max_message} bytes")
-        else:
-            pieces += frame.get_payload_as_memoryview()
-            self._is_swollen |= frame.payload_size > LARGE_FRAME
-            if frame.fin:
-                self._pieces = None
-                self._deliver(pieces)
-
-    def _deliver(self, message: bytearray) -> None:
-        if self._receiver is None:
-            return
-        if self._is_binary:
-            self._receiver.receive_bytes(bytes(message))
-            return
         try:
-            text = message.decode()
-        except UnicodeDecodeError:
-            self.fail(INVALID_TEXT, "text must be UTF-8")
+            if frame.rsv1 or frame.rsv2 or frame.rsv3:
+                raise Violation(PROTOCOL_ERROR, "reserved bits must be 0")
+            if kind is PING:
+                self._count_idle()
+                self._answer_ping(frame.get_payload_as_bytes())
+            elif kind is PONG:
+                self._count_idle()
+                self._take_pong(frame)
+            elif kind is TEXT or kind is BINARY or kind is CONTINUATION:
+                self._gather(frame, kind)
+            else:
+                self._take_close(*read_close(frame.get_payload_as_bytes()))
+        except Violation as violation:
+            self.fail(violation.code, violation.reason)
+
+    def _count_idle(self) -> None:
+        if not self._idle_frames.take(time.monotonic()):
+            raise Violation(CloseCode.TOO_MANY_REFUSED.value, "too many frames that say nothing")
+
+    def _gather(self, frame: WSFrame, kind: WSMsgType) -> None:
+        """A piece of a message, or a whole one that is binary, empty or too long."""
+        if not frame.payload_size:
+            self._count_idle()
+        if kind is CONTINUATION:
+            if self._fragments is None:
+                raise Violation(PROTOCOL_ERROR, "a message was continued that had not begun")
+        elif self._fragments is not None:
+            raise Violation(PROTOCOL_ERROR, "a message began before the last one ended")
         else:
-            self._receiver.receive(text)
+            self._fragments = Fragments(is_binary=kind is BINARY)
+        self._fragments.add(frame.get_payload_as_memoryview(), self._max_message)
+        self._is_swollen |= frame.payload_size > LARGE_FRAME
+        if frame.fin:
+            message, self._fragments = self._fragments.message(), None
+            if self._receiver is None:
+                return
+            if isinstance(message, str):
+                self._receiver.receive(message)
+            else:
+                self._receiver.receive_bytes(message)
 
     def _answer_ping(self, payload: bytes) -> None:
         if self._is_choked and self._transport.get_write_buffer_size() > 2 * HIGH_WATER:
@@ -367,17 +372,12 @@ class Channel(WSListener):
             self._connect()
             self._resume_reading()
 
-    def _take_close(self, payload: bytes) -> None:
-        """The client closes. picows has seen to the reason, and to most codes."""
-        code = int.from_bytes(payload[:2]) if payload else NO_CODE
-        if payload and not may_be_sent(code):
-            self.fail(PROTOCOL_ERROR, f"{code} is no close code")
-            return
-        reason = payload[2:].decode()
-        if code == NO_CODE:
-            self._transport.write(EMPTY_CLOSE)
-        else:
+    def _take_close(self, code: int, reason: str) -> None:
+        """The client closes: it hears its own words, and that is all."""
+        if code != NO_CODE:
             self._send_close(code, reason)
+        elif not self._writer.is_close_frame_sent:
+            self._transport.write(EMPTY_CLOSE)
         self._end(code, reason)
         self._transport.close()
         self._expect(FLUSH_PATIENCE)
@@ -389,12 +389,10 @@ class Channel(WSListener):
             self._transport.close()
             self._expect(FLUSH_PATIENCE)
 
-    def _settle(self) -> None:
-        """Account for a good many frames, and let others have their turn."""
-        spent, self._credit = TURN - self._credit, TURN
-        if not self._frames.take(time.monotonic(), spent):
-            self.fail(CloseCode.TOO_MANY_REFUSED.value, "too many frames")
-        elif not self._is_held:
+    def _yield_turn(self) -> None:
+        """A good many frames have come at once: let others have their turn."""
+        self._credit = TURN
+        if not self._is_held:
             self._pause_reading()
             self._loop.call_soon(self._resume_reading)
 
@@ -412,9 +410,7 @@ class Channel(WSListener):
         self._loop.call_soon(self.fail, code, reason)
 
     def _send_close(self, code: int, reason: str) -> None:
-        # At most 125 bytes with the code, and no half letter at the end (RFC 6455, 5.5).
-        text = reason.encode()[:123].decode(errors="ignore")
-        self._writer.send_close(cast("WSCloseCode", int(code)), text)
+        self._writer.send_close(cast("WSCloseCode", int(code)), short(reason))
 
     def _end(self, code: int, reason: str) -> None:
         """Nothing more goes either way; whoever listens hears of it."""
@@ -423,18 +419,28 @@ class Channel(WSListener):
         self._state = OVER
         self.ending = (code, reason)
         self._heartbeat.forget(self)
-        self._pieces = None
+        self._fragments = None
         self._relieve()
         for listener in (self._receiver, self.witness):
             if listener is not None:
                 self._loop.call_soon(listener.end)
         self._receiver = self.witness = None
 
-    def _expect(self, patience: float) -> None:
-        """Cut the connection off unless it has ended by then: who does not read could hold it for ever."""
+    def _expect(self, patience: float, times: int = PATIENCE_TIMES) -> None:
+        """Cut the connection off unless it has ended by then: who does not read could hold it for ever.
+
+        Who has read some of what waited meanwhile is given as long again, so many ``times``.
+        """
         if self._deadline is not None:
             self._deadline.cancel()
-        self._deadline = self._loop.call_later(patience, self.abort)
+        waiting = self._transport.get_write_buffer_size()
+        self._deadline = self._loop.call_later(patience, self._cut_off, patience, times, waiting)
+
+    def _cut_off(self, patience: float, times: int, waited: int) -> None:
+        if times and 0 < self._transport.get_write_buffer_size() < waited:
+            self._expect(patience, times - 1)
+        else:
+            self.abort()
 
     def _lost(self) -> None:
         self._end(*(self.ending if self._state == CLOSING else (ABNORMAL, "")))
@@ -448,17 +454,3 @@ class Channel(WSListener):
         if self._relief is not None and not self._relief.done():
             self._relief.set_result(None)
         self._relief = None
-
-
-def _header(size: int) -> bytes:
-    """What stands before a text message of so many bytes, as a server sends it (RFC 6455, 5.2)."""
-    if size < 126:
-        return bytes((0x81, size))
-    if size < 65_536:
-        return b"\x81\x7e" + size.to_bytes(2)
-    return b"\x81\x7f" + size.to_bytes(8)
-
-
-def may_be_sent(code: int) -> bool:
-    """Whether a close frame may carry the code (RFC 6455, 7.4, and the registry it made)."""
-    return (1000 <= code <= 1014 and code not in {1004, NO_CODE, ABNORMAL}) or 3000 <= code <= 4999

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 from urllib.parse import unquote
@@ -30,18 +29,18 @@ from uvicorn.protocols.utils import (
 from uvicorn.server import ServerState
 
 from mikroroom.transport import direct, handshake
-from mikroroom.transport.channel import ABNORMAL, NORMAL, SERVER_ERROR, Channel, may_be_sent
+from mikroroom.transport.channel import Channel
 from mikroroom.transport.direct import Receiver
+from mikroroom.transport.frames import ABNORMAL, NORMAL, SERVER_ERROR, may_be_sent
 from mikroroom.transport.handshake import BadHandshake, Header
 from mikroroom.transport.heartbeat import Heartbeat
+from mikroroom.transport.inbox import Inbox
 
 # Where uvicorn's own protocols log.
 log = logging.getLogger("uvicorn.error")
 
 # What may come before the app has accepted: it has no business to, but some clients do not wait.
 EARLY_BYTES = 65_536
-# What may wait for the app in bytes; in messages it is uvicorn's ``ws_max_queue``.
-QUEUED_BYTES = 65_536
 
 # One for each server.
 _heartbeats: WeakKeyDictionary[ServerState, Heartbeat] = WeakKeyDictionary()
@@ -72,7 +71,7 @@ class PicowsProtocol(asyncio.Protocol):
         self._denial: tuple[int, list[Header]] | None = None
         self._denial_body = b""
         self._is_answered = False
-        self._inbox = _Inbox(config.ws_max_queue, self._loop)
+        self._inbox = Inbox(config.ws_max_queue, self._loop)
         self._channel: Channel | None = None
         self._is_handed_over = False
 
@@ -154,15 +153,15 @@ class PicowsProtocol(asyncio.Protocol):
         """See ``direct.HandOver``.
 
         Raises:
-            RuntimeError: the handshake has not been accepted.
+            RuntimeError: the handshake has not been accepted, or this has been done.
         """
-        if self._channel is None:
-            raise RuntimeError("A WebSocket must be accepted before it is handed over.")
+        if self._channel is None or self._is_handed_over:
+            raise RuntimeError("A WebSocket must be accepted before it is handed over, and that but once.")
         self._is_handed_over = True
         receiver = connect(self._channel)
         self._channel.witness = self._inbox
         self._channel.hand_over(receiver, max_outbox)
-        for event in self._inbox.take_messages():
+        for event in self._inbox.take_all():
             if "text" in event:
                 receiver.receive(event["text"])
             else:
@@ -227,8 +226,7 @@ class PicowsProtocol(asyncio.Protocol):
         if not self._is_answered:
             self._refuse(500, b"Internal Server Error")
         elif self._channel is not None:
-            # Who does not read the rest need not be waited for long.
-            (self._channel.fail if self._channel.is_choked else self._channel.close)(code, "")
+            self._channel.close(code, "")
 
     def _accept(self, message: Message) -> None:
         if self._request is None or self._transport.is_closing():
@@ -238,18 +236,14 @@ class PicowsProtocol(asyncio.Protocol):
         self._tell("[accepted]")
         self._is_answered = True
         self._transport.write(answer)
-        self._channel = self._inbox.channel = Channel(
-            self._transport,
-            self._inbox,
-            self._heartbeat(),
-            self._max_message,
-            self._connections.discard,
-            self._early,
+        self._channel = self._inbox.source = Channel(
+            self._transport, self._inbox, self._heartbeat(), self._max_message, self._connections.discard
         )
         self._connections.discard(self)
         self._connections.add(self._channel)
         if len(self._early) > EARLY_BYTES:
             self._channel.resume()
+        self._channel.feed(self._early)
         self._early = b""
 
     def _heartbeat(self) -> Heartbeat:
@@ -309,83 +303,6 @@ class PicowsProtocol(asyncio.Protocol):
     def _tell(self, outcome: object) -> None:
         if self._label:
             log.info("%s %s", self._label, outcome)
-
-
-class _Inbox:
-    """What waits for an app that speaks ASGI. While there is too much of it the client is held back."""
-
-    __slots__ = ("_end", "_events", "_limit", "_loop", "_waiters", "_waiting", "channel")
-
-    def __init__(self, limit: int, loop: asyncio.AbstractEventLoop) -> None:
-        self._limit = limit
-        self._loop = loop
-        self._events: deque[Message] = deque()
-        self._waiting = 0
-        self._waiters: list[asyncio.Future[Message]] = []
-        self._end: Message | None = None
-        self.channel: Channel | None = None
-
-    def receive(self, text: str) -> None:
-        """See ``direct.Receiver``, also for the next two."""
-        self.put({"type": "websocket.receive", "text": text}, len(text))
-
-    def receive_bytes(self, data: bytes) -> None:
-        self.put({"type": "websocket.receive", "bytes": data}, len(data))
-
-    def end(self) -> None:
-        if self.channel is not None:
-            self.put_end(*self.channel.ending)
-
-    def put(self, event: Message, size: int = 0) -> None:
-        """An event for the app, with the size of what it carries."""
-        while self._waiters:
-            waiter = self._waiters.pop(0)
-            if not waiter.done():
-                waiter.set_result(event)
-                return
-        self._events.append(event)
-        self._waiting += size
-        if self.channel is not None and self._is_full():
-            self.channel.pause()
-
-    def put_end(self, code: int, reason: str) -> None:
-        """The last event there is."""
-        if self._end is None:
-            self._end = {"type": "websocket.disconnect", "code": code, "reason": reason}
-            while self._waiters:
-                self.put(self._end)
-
-    async def get(self) -> Message:
-        """The next event (ASGI's ``receive``); after the last one, that one again."""
-        if self._events:
-            return self._take()
-        if self._end is not None:
-            return self._end
-        waiter: asyncio.Future[Message] = self._loop.create_future()
-        self._waiters.append(waiter)
-        try:
-            return await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
-                self._events.appendleft(waiter.result())  # it came in the very moment
-            raise
-
-    def take_messages(self) -> list[Message]:
-        """All that has come, for whom takes over."""
-        messages = [event for event in self._events if event["type"] == "websocket.receive"]
-        self._events.clear()
-        return messages
-
-    def _take(self) -> Message:
-        event: Message = self._events.popleft()
-        if self._waiting:
-            self._waiting -= len(event.get("text") or event.get("bytes") or "")
-            if self.channel is not None and self.channel.is_held and not self._is_full():
-                self.channel.resume()
-        return event
-
-    def _is_full(self) -> bool:
-        return len(self._events) > self._limit or self._waiting > QUEUED_BYTES
 
 
 def _innermost(app: ASGIApp) -> ASGIApp:

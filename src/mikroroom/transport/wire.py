@@ -8,6 +8,7 @@ import logging
 import sys
 from collections.abc import Callable
 from http import HTTPStatus
+from importlib.metadata import version
 from typing import Any, Final
 
 from multidict import CIMultiDict
@@ -16,8 +17,15 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]  # missing fr
 
 log = logging.getLogger(__name__)
 
+if not version("picows").startswith("2.3."):
+    raise ImportError(f"picows {version('picows')} is installed, and not 2.3")
+
 # The smallest that picows takes. What does not fit makes the buffer grow, and it never shrinks again.
 READ_BUFFER = 2_048
+# As much as is read at once, and four times that in the middle of a large message. picows reads what its
+# buffer holds, doubles it when a read has filled it, and looks at all that is in it before anything else
+# happens: whoever sent more than we could read would make that megabytes.
+SLICE = 4_096
 
 # picows insists on a handshake. The client's has been answered: this one is played to picows alone.
 _HANDSHAKE = (
@@ -59,7 +67,7 @@ def connect(
         return WSUpgradeResponseWithListener(_ANSWER, listener)
 
     wire = _Wire(transport, violated)
-    reader = WSProtocol(
+    reader = _Reader(
         host_port=None,
         ws_path=None,
         is_client_side=False,
@@ -92,6 +100,21 @@ def feed(reader: asyncio.BufferedProtocol, data: bytes) -> None:
         room[: len(part)] = part
         reader.buffer_updated(len(part))
         data = data[len(part) :]
+
+
+class _Reader(WSProtocol):  # type: ignore[misc]  # as above
+    """picows' own, in slices."""
+
+    __slots__ = ()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the next bytes are to go."""
+        room: memoryview = _whole_buffer(self, sizehint)
+        size = len(room)
+        return room if size <= SLICE else room[: SLICE if size <= 2 * SLICE else 4 * SLICE]
+
+
+_whole_buffer = WSProtocol.get_buffer
 
 
 class _Wire:

@@ -89,9 +89,11 @@ CARRY_NOTHING = {
     "long pings": frame(Op.PING, b"x" * 125) * 5_000,
     "pongs": frame(Op.PONG) * 50_000,
     "empty fragments": frame(Op.TEXT, b"a", fin=False) + frame(Op.CONTINUATION, fin=False) * 50_000,
+    "empty messages": frame(Op.BINARY) * 50_000,
+}
+CARRY_LITTLE = {
     "tiny fragments": frame(Op.TEXT, b"a", fin=False) + frame(Op.CONTINUATION, b"a", fin=False) * 50_000,
     "tiny messages": text("a") * 50_000,
-    "empty messages": frame(Op.BINARY) * 50_000,
 }
 
 
@@ -139,6 +141,17 @@ async def test_flood_of_frames_is_ended(site_with: SiteWith, flood: bytes) -> No
     assert codes == [CloseCode.TOO_MANY_REFUSED]
     ada.send(text("afterwards"))
     assert await ada.next() == Frame(Op.TEXT, b"afterwards")
+
+
+@pytest.mark.parametrize("flood", CARRY_LITTLE.values(), ids=CARRY_LITTLE)
+async def test_flood_that_says_something_holds_up_nobody(site_with: SiteWith, flood: bytes) -> None:
+    """How much may be said is for the app to decide; the guard, which knows no turns, puts an end to it."""
+    site = await site_with(echo)
+    ada, eve = await talker(site), await talker(site)
+    eve.send(flood)
+    for words in ("meanwhile", "and more", "and afterwards"):
+        ada.send(text(words))
+        assert await ada.next() == Frame(Op.TEXT, words.encode())
 
 
 async def test_lively_client_is_no_flood(site_with: SiteWith) -> None:
