@@ -78,7 +78,8 @@ class Visit:
 
     ``roster`` are the ids of everyone that the server said is in the room. ``sent_to``, ``said``,
     ``heard_from`` and ``chats_heard`` are by number of visit: what was sent, and what has come of it.
-    ``next_turn`` is called when what this person did last has arrived, where that is wanted.
+    ``awaited`` is what this person did last: whose message is still to come, and its number (0 is any).
+    ``next_turn`` is called when it has arrived, or will not, where that is wanted.
     """
 
     def __init__(self, book: Book, number: int, room: Room, line: Line, *, is_late: bool) -> None:
@@ -133,6 +134,7 @@ class Visit:
     def offer(self, peer: "Visit") -> None:
         """Offer a WebRTC connection; the answer comes back by itself."""
         self.line.send(encode(payload.offer(peer.id, *self._mark(peer, "offer"))))
+        self.awaited = (peer.number, 0)
 
     def trickle(self, peer: "Visit") -> None:
         """Send ICE candidates, as a browser does: several in a row."""
@@ -145,6 +147,7 @@ class Visit:
         self.said += 1
         self._score.sent["chat"] += 1
         self.line.send(encode(payload.chat(self.number, self.said, perf_counter_ns())))
+        self.awaited = (self.number, self.said)
 
     def owed(self, peer: "Visit") -> int:
         """How much that this person sent ``peer``, and said while both were residents, has not come."""
@@ -220,20 +223,28 @@ class Visit:
             self.was_limited = True
 
     def _hear_offer(self, event: events.Offer, now: int) -> None:
-        if (heard := self._take(event, "offer", now)) and not heard[0].is_over and not self.line.is_paused:
-            sender, _ = heard
+        heard = self._take(event, "offer", now)
+        if heard is None or heard[0].is_over:
+            return
+        sender, _ = heard
+        if self.line.is_paused:
+            sender.be_answered_by(self)  # no answer will come: that was all
+        else:
             self.line.send(encode(payload.answer(sender.id, *self._mark(sender, "answer"))))
 
     def _hear_answer(self, event: events.Answer, now: int) -> None:
-        if self._take(event, "answer", now):
-            self.answers.release()
-            self.take_turn()
+        if heard := self._take(event, "answer", now):
+            self.be_answered_by(heard[0])
+
+    def be_answered_by(self, peer: "Visit") -> None:
+        """The offer to ``peer`` is answered, or will not be."""
+        self.answers.release()
+        self.finish((peer.number, 0))
 
     def _hear_candidate(self, event: events.IceCandidate, now: int) -> None:
         if heard := self._take(event, "ice-candidate", now):
             sender, number = heard
-            if sender.awaited == (self.number, number):
-                sender.take_turn()
+            sender.finish((self.number, number))
 
     def _hear_chat(self, event: events.Chat, now: int) -> None:
         mark = payload.read(event)
@@ -251,7 +262,7 @@ class Visit:
         if self._note(heard.take(mark.number, sender.said)):
             self._score.deliver("chat", now - mark.sent, beside_slow=self.room.has_slow_reader)
             if sender is self:
-                self.take_turn()
+                self.finish((self.number, mark.number))
 
     def _take(
         self, event: events.Offer | events.Answer | events.IceCandidate, kind: str, now: int
@@ -287,8 +298,13 @@ class Visit:
         self._score.failures[_FAILURES[arrival]] += 1
         return arrival is Arrival.LATE
 
+    def finish(self, arrived: tuple[int, int]) -> None:
+        """Go on if this is what was awaited: whoever was late must not get two turns for one."""
+        if arrived == self.awaited:
+            self.take_turn()
+
     def take_turn(self) -> None:
-        """What this person did last has arrived."""
+        """What this person did last has arrived, or will not."""
         self.awaited = (0, 0)
         if self.next_turn is not None:
             self.next_turn(self)

@@ -16,7 +16,9 @@ _TICK = 0.002
 _LONGEST_TURN = 0.01
 # What could not be sent for so long is not sent any more: the tester is too slow for the rate.
 _LATEST = 0.5
-# A turn of which nothing is heard for so long was dropped, where the server said that it drops messages.
+# Who could not send is tried again so often. Of a turn that is unheard for so long nothing will be heard: its
+# receiver is gone, or the server dropped it.
+_AGAIN = 0.05
 _STUCK = 2.0
 
 
@@ -26,6 +28,7 @@ class Resident:
     def __init__(self, visit: Visit, room: Room, cycle: tuple[str, ...], start: int) -> None:
         self.visit = visit
         self.acted_at = 0.0
+        self.is_waiting = False
         self._cycle = deque(cycle)
         self._cycle.rotate(-start)
         at = room.residents.index(visit)
@@ -48,6 +51,15 @@ class Resident:
         else:
             self.visit.trickle(peer)
         return _COSTS[action]
+
+    def go_on(self) -> None:
+        """Take a turn. Until what it made has arrived, this person is waiting."""
+        self.acted_at = perf_counter()
+        self.is_waiting = self.act() > 0
+
+    def is_stuck(self, now: float) -> bool:
+        """Whether nothing will arrive that gives this person its next turn."""
+        return not self.is_waiting or now - self.acted_at > _STUCK
 
     def _next_peer(self) -> Visit | None:
         for _ in range(len(self._peers)):
@@ -96,19 +108,17 @@ class Traffic:
         turns = {resident.visit.number: resident for resident in self._residents}
 
         def go_on(visit: Visit) -> None:
-            resident = turns[visit.number]
-            resident.acted_at = perf_counter()
-            resident.act()
+            turns[visit.number].go_on()
 
         for resident in self._residents:
             resident.visit.next_turn = go_on
-            go_on(resident.visit)
+            resident.go_on()
         try:
             while (now := perf_counter()) < until:
-                await asyncio.sleep(min(until - now, _STUCK / 4))
+                await asyncio.sleep(min(until - now, _AGAIN))
                 for resident in self._residents:
-                    if resident.visit.was_limited and perf_counter() - resident.acted_at > _STUCK:
-                        go_on(resident.visit)
+                    if resident.is_stuck(perf_counter()):
+                        resident.go_on()
         finally:
             for resident in self._residents:
                 resident.visit.next_turn = None

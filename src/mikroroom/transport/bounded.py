@@ -22,8 +22,10 @@ from mikroroom.transport.linger import linger
 HEAD_BYTES = 65_536
 # nginx gives a minute; nothing that talks to us needs to think.
 HEAD_PATIENCE = 15.0
-# Browsers send one at a time.
-PIPELINED = 50
+# How much is parsed at once, and how many requests may come of it before the first is answered. Browsers send
+# one at a time.
+SLICE = 4_096
+PIPELINED = 10
 # How long a client may take to read why it was refused.
 FLUSH_PATIENCE = 2.0
 
@@ -43,9 +45,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._chunk = b""
+        self._unparsed = b""
+        self._slice = b""
         self._has_begun = False
-        self._unparsed_bytes = 0
+        self._pending_bytes = 0
         self._head_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -61,13 +64,21 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """A piece of a request, or of several."""
-        self._chunk = data
+        self._unparsed += data
+        self._parse()
+
+    def _parse(self) -> None:
+        while self._unparsed and len(self.pipeline) < PIPELINED and not self._is_over():
+            self._slice, self._unparsed = self._unparsed[:SLICE], self._unparsed[SLICE:]
+            self._parse_slice()
+
+    def _parse_slice(self) -> None:
         self._has_begun = False
-        super().data_received(data)
+        super().data_received(self._slice)
         if self._deadline is not None and not self._has_begun:
             # Of a header that goes on and on the parser tells us nothing.
-            self._unparsed_bytes += len(data)
-            if self._unparsed_bytes > HEAD_BYTES:
+            self._pending_bytes += len(self._slice)
+            if self._pending_bytes > HEAD_BYTES:
                 self._refuse_size()
 
     def on_message_begin(self) -> None:
@@ -89,14 +100,17 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The last byte of its head."""
         self._stop_waiting()
-        if len(self.pipeline) >= PIPELINED:
-            self._refuse(429, "Too many requests were sent before the first was answered")
-            raise _Refused
         super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """A request is answered: there may be more to come of what was sent with it."""
+        super().on_response_complete()
+        if self._unparsed:
+            self.loop.call_soon(self._parse)
 
     def send_400_response(self, msg: str) -> None:
         """What was sent is no HTTP, or has been refused above."""
-        if not self.transport.is_closing() and self.transport.get_protocol() is self:
+        if not self._is_over():
             super().send_400_response(msg)
 
     def handle_websocket_upgrade(self) -> None:
@@ -104,13 +118,17 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_waiting()
         upgrade = sys.exception()
         super().handle_websocket_upgrade()
-        early = self._chunk[upgrade.args[0] :] if upgrade is not None else b""
-        self._chunk = b""
+        early = self._slice[upgrade.args[0] :] + self._unparsed if upgrade is not None else b""
+        self._unparsed = b""
         if early and not self.transport.is_closing():
             cast("asyncio.Protocol", self.transport.get_protocol()).data_received(early)
 
+    def _is_over(self) -> bool:
+        """Whether what comes is for somebody else, or nobody."""
+        return self.transport.is_closing() or self.transport.get_protocol() is not self
+
     def _expect_head(self) -> None:
-        self._head_bytes = self._unparsed_bytes = 0
+        self._head_bytes = self._pending_bytes = 0
         if self._deadline is None:
             self._deadline = self.loop.call_later(HEAD_PATIENCE, self._give_up)
 
@@ -127,7 +145,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         self._deadline = None
-        if self._has_begun or self._unparsed_bytes:
+        if self._has_begun or self._pending_bytes:
             self._refuse(408, "The head of the request took too long")
         else:
             self.transport.close()
@@ -141,5 +159,8 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         body = json.dumps({"error": problem}).encode()
         self.transport.write(handshake.response(status, _HEADERS, body))
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.close()  # an earlier request is being answered still, and may go on writing
+            return
         linger(self.transport, partial(HttpToolsProtocol.connection_lost, self, None))
         self.loop.call_later(FLUSH_PATIENCE, self.transport.abort)

@@ -22,7 +22,7 @@ if not version("picows").startswith("2.3."):
 
 # The smallest that picows takes. What does not fit makes the buffer grow, and it never shrinks again.
 READ_BUFFER = 2_048
-# As much as is read at once, and four times that in the middle of a large message. picows reads what its
+# As much as is read at once, and twice that in the middle of a large message. picows reads what its
 # buffer holds, doubles it when a read has filled it, and looks at all that is in it before anything else
 # happens: whoever sent more than we could read would make that megabytes.
 SLICE = 4_096
@@ -111,7 +111,7 @@ class _Reader(WSProtocol):  # type: ignore[misc]  # as above
         """Where the next bytes are to go."""
         room: memoryview = _whole_buffer(self, sizehint)
         size = len(room)
-        return room if size <= SLICE else room[: SLICE if size <= 2 * SLICE else 4 * SLICE]
+        return room if size <= SLICE else room[: SLICE if size <= 2 * SLICE else 2 * SLICE]
 
 
 _whole_buffer = WSProtocol.get_buffer
