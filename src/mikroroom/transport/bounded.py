@@ -47,6 +47,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self._unparsed = b""
         self._slice = b""
+        self._holds = False
         self._has_begun = False
         self._pending_bytes = 0
         self._head_bytes = 0
@@ -71,6 +72,12 @@ class BoundedProtocol(HttpToolsProtocol):
         while self._unparsed and len(self.pipeline) < PIPELINED and not self._is_over():
             self._slice, self._unparsed = self._unparsed[:SLICE], self._unparsed[SLICE:]
             self._parse_slice()
+        if self._unparsed and not self._is_over():
+            self.flow.pause_reading()
+            self._holds = True
+        elif self._holds:
+            self._holds = False
+            self.flow.resume_reading()
 
     def _parse_slice(self) -> None:
         self._has_begun = False
@@ -106,6 +113,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """A request is answered: there may be more to come of what was sent with it."""
         super().on_response_complete()
         if self._unparsed:
+            self.flow.pause_reading()
             self.loop.call_soon(self._parse)
 
     def send_400_response(self, msg: str) -> None:
@@ -120,6 +128,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().handle_websocket_upgrade()
         early = self._slice[upgrade.args[0] :] + self._unparsed if upgrade is not None else b""
         self._unparsed = b""
+        self.flow.resume_reading()
         if early and not self.transport.is_closing():
             cast("asyncio.Protocol", self.transport.get_protocol()).data_received(early)
 
