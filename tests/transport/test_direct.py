@@ -298,3 +298,50 @@ async def test_nothing_follows_the_close_frame_of_a_violation(serve: Serve) -> N
     writer.close()
     with contextlib.suppress(ConnectionError):
         await writer.wait_closed()
+
+
+async def test_a_host_that_ends_the_app_ends_the_connection(serve: Serve) -> None:
+    """As a time limit around all that a site does would."""
+    meetings = create_app(Settings())
+    running: list[asyncio.Task[None]] = []
+
+    async def site(scope: Scope, receive: Receive, send: Send) -> None:
+        task = asyncio.ensure_future(meetings(scope, receive, send))
+        if scope["type"] == "websocket":
+            running.append(task)
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    url = await serve(site, ws=PicowsProtocol)
+    async with asyncio.timeout(10), Client.connect(f"{url.replace('http', 'ws')}/ws") as ada:
+        await ada.join("ABC123", "Ada", is_host=True)
+        running[0].cancel()
+        async for _ in ada:
+            pass
+        while meetings.state.hub._sessions:
+            await asyncio.sleep(0.01)
+
+
+async def test_who_shuts_its_side_is_gone_although_something_waits_for_it(serve: Serve) -> None:
+    """TCP would hold on to it until the last byte is read."""
+    meetings = create_app(Settings())
+    url = await serve(meetings, ws=PicowsProtocol)
+    host, port = url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
+    join = b'{"type":"join","roomId":"ABC123","name":"Ada"}'
+    async with asyncio.timeout(20), Client.connect(f"{url.replace('http', 'ws')}/ws") as bob:
+        me = await bob.join("ABC123", "Bob", is_host=True)
+        assert me is not None
+        writer.write(HANDSHAKE)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(bytes([0x81, 0x80 | len(join)]) + bytes(4) + join)
+        await reader.readuntil(b"participant-joined")
+        [ada] = [s for s in meetings.state.hub._sessions.values() if s.id != me.participant_id]
+        while not ada.connection.is_choked:
+            await bob.offer(ada.id, "x" * 200_000)
+            await asyncio.sleep(0)
+        writer.write_eof()
+        async for event in bob:
+            if isinstance(event, events.ParticipantLeft):
+                break
+    writer.transport.abort()

@@ -12,7 +12,7 @@ import sys
 from functools import partial
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from mikroroom.transport import handshake
 from mikroroom.transport.headers import SECURITY_HEADERS
@@ -168,7 +168,8 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         body = json.dumps({"error": problem}).encode()
         self.transport.write(handshake.response(status, _HEADERS, body))
-        if self.cycle is not None and not self.cycle.response_complete:
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is not None and not cycle.response_complete:
             self.transport.close()  # an earlier request is being answered still, and may go on writing
             return
         linger(self.transport, partial(HttpToolsProtocol.connection_lost, self, None))

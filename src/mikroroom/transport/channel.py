@@ -298,7 +298,9 @@ class Channel(WSListener):
 
     def _connect(self) -> None:
         """Put a reader and a writer of frames on the transport."""
-        reader, self._writer = wire.connect(self._transport, self, self._max_message, self._violated)
+        reader, self._writer = wire.connect(
+            self._transport, self, self._max_message, self._violated, self._ended
+        )
         self._transport.set_protocol(reader)
 
     def _is_too_much(self, size: int) -> bool:
@@ -408,6 +410,12 @@ class Channel(WSListener):
         """Picows cannot read on. It still has the frame before to deliver, and then closes in its own way."""
         self._pause_reading()
         self._loop.call_soon(self.fail, code, reason)
+
+    def _ended(self) -> None:
+        """The client has shut its side, with a close frame before it or without: it is gone."""
+        if self._state != OVER:
+            self._end(*(self.ending if self._state == CLOSING else (ABNORMAL, "")))
+            self._expect(FLUSH_PATIENCE)
 
     def _send_close(self, code: int, reason: str) -> None:
         self._writer.send_close(cast("WSCloseCode", int(code)), short(reason))

@@ -59,7 +59,7 @@ class DirectPath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request or WebSocket handshake."""
-        offer = scope.get("extensions", {}).get(EXTENSION)
+        offer = (scope.get("extensions") or {}).get(EXTENSION)
         if offer and not (self._is_wanted and receive == offer["receive"] and _bare(send) == offer["send"]):
             others = {name: value for name, value in scope["extensions"].items() if name != EXTENSION}
             scope = {**scope, "extensions": others}
@@ -68,7 +68,7 @@ class DirectPath:
 
 def offer_in(scope: Scope) -> dict[str, Any] | None:
     """The fields of the ``Offer``, if there is one to be taken."""
-    offer: dict[str, Any] | None = scope.get("extensions", {}).get(EXTENSION)
+    offer: dict[str, Any] | None = (scope.get("extensions") or {}).get(EXTENSION)
     return offer
 
 

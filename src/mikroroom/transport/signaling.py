@@ -8,12 +8,13 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from mikroroom.hub.hub import Hub
-from mikroroom.hub.session import Session
+from mikroroom.hub.session import Connection, Session
 from mikroroom.protocol.codes import CloseCode
 from mikroroom.transport.answers import error, too_many
 from mikroroom.transport.clients import client_of, origin_refusal
 from mikroroom.transport.connection import AsgiConnection
 from mikroroom.transport.direct import offer_in
+from mikroroom.transport.frames import SERVER_ERROR
 
 # Policy violation (RFC 6455, 7.4.1): for servers that cannot refuse a handshake with an HTTP status.
 REFUSED = 1008
@@ -56,7 +57,7 @@ class SignalingEndpoint(WebSocketEndpoint):
         """The handshake is accepted."""
         await websocket.accept()
         self._connection = AsgiConnection(websocket, self._hub.settings.max_outbox_bytes)
-        self._session = self._hub.connect(self._connection, self._address, self._opened_at)
+        self._open_session(self._connection)
 
     async def on_receive(self, websocket: WebSocket, data: Any) -> None:
         """A message. Never waits: a reader that is held up would miss the pings (R34)."""
@@ -73,18 +74,24 @@ class SignalingEndpoint(WebSocketEndpoint):
             self._connection.end()
             self._session.end()
 
+    def _open_session(self, connection: Connection) -> Session:
+        self._session = self._hub.connect(connection, self._address, self._opened_at)
+        return self._session
+
     async def _serve_directly(self, websocket: WebSocket, offer: dict[str, Any]) -> None:
         """Give the connection to its session, without ASGI between them."""
         settings = self._hub.settings
         offer["limit"](settings.max_message_bytes)
         await websocket.accept()
-        offer["hand_over"](
-            lambda connection: self._hub.connect(connection, self._address, self._opened_at),
-            settings.max_outbox_bytes,
-        )
+        offer["hand_over"](self._open_session, settings.max_outbox_bytes)
         if offer["app"] is not self.scope["app"]:
-            # Whoever called us may want to know when the connection ends.
-            await websocket.receive()
+            # Whoever called us may want to know when the connection ends, or end it.
+            try:
+                await websocket.receive()
+            except asyncio.CancelledError:
+                self._session.connection.close(SERVER_ERROR, "")
+                self._session.end()
+                raise
 
     def _over_limit(self, address: str, now: int) -> Response | None:
         wait = self._hub.limits.connections.take(address, now)

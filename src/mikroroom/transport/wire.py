@@ -56,11 +56,12 @@ def connect(
     listener: WSListener,
     max_frame_size: int,
     violated: Callable[[int, str], None],
+    ended: Callable[[], None],
 ) -> tuple[asyncio.BufferedProtocol, WSTransport]:
     """A reader of frames, to be set as the transport's protocol, and a writer of frames.
 
     ``violated`` is called with a close code and a reason when input breaks the rules; picows itself tells
-    nobody but the client and its logger.
+    nobody but the client and its logger. ``ended`` is called when the client will send no more.
     """
 
     def accept(_: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
@@ -84,6 +85,7 @@ def connect(
         extra_headers=None,
         read_buffer_init_size=READ_BUFFER,
     )
+    reader.ended = ended
     reader.connection_made(wire)
     feed(reader, _HANDSHAKE)
     writer: WSTransport = reader.transport
@@ -103,9 +105,15 @@ def feed(reader: asyncio.BufferedProtocol, data: bytes) -> None:
 
 
 class _Reader(WSProtocol):  # type: ignore[misc]  # as above
-    """picows' own, in slices."""
+    """picows' own, in slices, and it tells of the end of input."""
 
-    __slots__ = ()
+    __slots__ = ("ended",)
+    ended: Callable[[], None]
+
+    def eof_received(self) -> bool:
+        """The client has shut its side. The transport sends what waits, if it can, and closes."""
+        self.ended()
+        return False
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the next bytes are to go."""
