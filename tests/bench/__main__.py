@@ -10,7 +10,7 @@ from .crowd import CrowdError
 from .idle import idle, memory
 from .latency import latency
 from .machine import MachineError, allow_files, alone, cores, description, workshop
-from .report import Findings
+from .report import MOST_TAKEN, Findings
 from .run import Run
 from .scale import scale
 from .talk import chat, echo, relay
@@ -29,7 +29,7 @@ MEASUREMENTS: Mapping[str, Callable[[Run, Findings], None]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, and show or write what was found. Returns the exit code: 1 if something cannot be measured."""
+    """Measure, and show or write what was found. Returns the exit code: 1 if that was not possible."""
     parser = _parser()
     arguments = parser.parse_args(argv)
     if arguments.write and (arguments.variants or len(arguments.only) < len(MEASUREMENTS)):
@@ -55,6 +55,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     _say("")
     print(findings.text())
+    if arguments.write and not arguments.anyway and (disturbed := findings.disturbed()):
+        print(
+            f"\nbench: not written, because others took more than {MOST_TAKEN:.0%} of the server's core "
+            f"({disturbed}).\nMeasure again on a quiet machine, or add --anyway.",
+            file=sys.stderr,
+        )
+        return 1
     if arguments.write:
         for path in findings.write():
             print(f"written: {path}")
@@ -95,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, metavar="N", help="times that each server has its turn")
     parser.add_argument("--seconds", type=float, default=0.25, metavar="S", help="length of one sample")
     parser.add_argument("--write", action="store_true", help="into docs/performance.md and its chart")
+    parser.add_argument("--anyway", action="store_true", help="write what others disturbed, too")
     return parser
 
 

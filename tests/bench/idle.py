@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from .crowd import ROOM
 from .machine import SPARE_FILES, allow_files
@@ -17,7 +18,17 @@ PINGED = 800
 # Seconds: here, and by default.
 PING_INTERVAL, USUAL_PING_INTERVAL = 2.0, 20.0
 PINGS = {"PING_INTERVAL": str(PING_INTERVAL), "PING_TIMEOUT": "60"}
+# Of a ping's cost: what an idle connection may cost besides, and all that can be told here from chance.
+BESIDES = 0.25
 SETTLING_STEP, SETTLING_STEPS = 0.3, 20
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What a server does for people who say nothing: its share of a core, and the pings that they heard."""
+
+    cpu: float
+    pings: int
 
 
 def memory(run: Run, findings: Findings) -> None:
@@ -37,15 +48,29 @@ def memory(run: Run, findings: Findings) -> None:
 def idle(run: Run, findings: Findings) -> None:
     """What the server spends on people who only answer its pings, and on people who are not even pinged."""
     rows = []
+    intervals = 2 if run.is_quick else 3
     for name, variant in run.variants(SERVERS[:2] if run.is_quick else SERVERS).items():
         run.say(f"idle: {name}")
-        pinged = _rest(run, variant, PINGS, PING_INTERVAL * (2 if run.is_quick else 3))
-        itself = _rest(run, variant, NO_PINGS, PING_INTERVAL)
-        ping = (pinged - itself) * PING_INTERVAL / PINGED
-        usual = itself + PEOPLE * ping / USUAL_PING_INTERVAL
-        rows.append((name, f"{itself:.2%}", number(ping * 1e6), f"{usual:.1%}"))
-    many = f"{PEOPLE:,} people, a ping in {USUAL_PING_INTERVAL:g} s"
-    header = ("server", "share of a core, no pings", "CPU µs, a ping and its pong", many)
+        empty = _rest(run, variant, NO_PINGS, 0, intervals)
+        unpinged = _rest(run, variant, NO_PINGS, PINGED, intervals)
+        pinged = _rest(run, variant, PINGS, PINGED, intervals)
+        pings = pinged.pings / PINGED / intervals
+        ping = (pinged.cpu - unpinged.cpu) * PING_INTERVAL / PINGED / pings
+        besides = max(unpinged.cpu - empty.cpu, 0) * USUAL_PING_INTERVAL / PINGED
+        usual = unpinged.cpu + PEOPLE * ping / USUAL_PING_INTERVAL
+        shares = [f"{empty.cpu:.2%}", f"{unpinged.cpu:.2%}"]
+        rows.append((name, *shares, f"{pings:.2f}", number(ping * 1e6), f"{usual:.1%}"))
+        if name == "direct":
+            findings.aim("idle: pings a person and interval", round(pings, 2), 1)
+            findings.aim("idle: CPU besides the ping ÷ the ping's", besides / ping, BESIDES)
+    header = (
+        "server",
+        "share of a core, nobody there",
+        "share of a core, no pings",
+        "pings a person and interval",
+        "CPU µs, a ping and its pong",
+        f"{PEOPLE:,} people, a ping in {USUAL_PING_INTERVAL:g} s",
+    )
     findings.tables.append(Table(f"Idle: {PINGED:,} people who joined and say nothing", header, rows))
 
 
@@ -71,12 +96,11 @@ def _settled(server: Server) -> int:
     return now
 
 
-def _rest(run: Run, variant: Variant, settings: Mapping[str, str], seconds: float) -> float:
-    """The share of its core that the server needs."""
+def _rest(run: Run, variant: Variant, settings: Mapping[str, str], people: int, intervals: int) -> Rest:
     with running(variant, run.tools, settings) as server, server.crowd() as crowd:
-        people = crowd.fill(PINGED // ROOM)
-        with Pump(run.tools, people, [b""] * len(people)) as pump:
+        resting = crowd.fill(people // ROOM)
+        with Pump(run.tools, resting, [b""] * len(resting)) as pump:
             pump.in_turns(PING_INTERVAL / 2, every=0)  # whatever the joining left to be done
-            before = server.cpu()
+            seconds, before, pings = PING_INTERVAL * intervals, server.cpu(), pump.pings()
             pump.in_turns(seconds, every=0)
-            return (server.cpu() - before) / seconds
+            return Rest((server.cpu() - before) / seconds, pump.pings() - pings)

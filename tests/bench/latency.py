@@ -16,6 +16,8 @@ ROOMS = 20
 # So many more rooms have someone who never reads, and so has one of those that are measured.
 DEAF_ROOMS = 5
 SLICE = 0.05  # seconds
+# A machine that stands still for most of a slice says nothing of the server; if it goes on, that is something else.
+PAUSES = 5
 TRIES = 5
 WITH_DEAF = "direct, 6 never read"
 
@@ -59,7 +61,7 @@ def latency(run: Run, findings: Findings) -> None:
         overall = Sample(sorted(delay for sample in taken for delay in sample.delays))
         rows.append((name, number(median), number(p99), times(p99 / median), number(overall.p99())))
         if name == WITH_DEAF:
-            findings.aim("latency: p99 ÷ p50", p99 / median, 3)
+            findings.aim(f"latency: p99 ÷ p50 of {SLICE * 1e3:g} ms slices", p99 / median, 3)
     header = ("server", "p50 µs", "p99 µs", "p99 ÷ p50", "p99 of all µs")
     title = f"Latency: offers of 1.8 kB, {number(rate)} a second, half the speed of direct"
     findings.tables.append(Table(title, header, rows))
@@ -78,9 +80,12 @@ def _speaking(
         with cast.pump(run.tools) as pump:
 
             def take() -> Sample:
-                delays = pump.by_clock(SLICE, order=order, rate=rate, speakers=speakers)
-                if len(delays) < 0.9 * rate * SLICE:
-                    raise CrowdError(f"of {rate * SLICE:.0f} offers only {len(delays)} came back")
-                return Sample(sorted(delay * 1e6 for delay in delays))
+                for _ in range(PAUSES):
+                    delays = pump.by_clock(SLICE, order=order, rate=rate, speakers=speakers)
+                    if len(delays) >= 0.9 * rate * SLICE:
+                        return Sample(sorted(delay * 1e6 for delay in delays))
+                raise CrowdError(
+                    f"of {rate * SLICE:.0f} offers only {len(delays)} came back, again and again"
+                )
 
             yield take

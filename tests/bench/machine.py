@@ -108,7 +108,7 @@ def description() -> str:
     try:
         packages = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     except PackageNotFoundError as error:
-        raise MachineError(f"{error.name} is needed: pip install mikroroom[fast]") from None
+        raise MachineError(f"{error.name} is needed: pip install 'mikroroom[fast]'") from None
     python = f"{platform.python_implementation()} {platform.python_version()}"
     kernel = platform.release().partition("-")[0]
     return f"{os.cpu_count()} cores ({_cpu_model()}), Linux {kernel}, {python}, {packages}"

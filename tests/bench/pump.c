@@ -33,6 +33,7 @@ struct pump {
     int every;         /* 0: by the clock */
     size_t least;      /* shorter messages are not counted */
     int64_t heard;
+    int64_t pings;     /* since the beginning */
     double *delays;    /* seconds, or NULL */
     int64_t delays_size, delays_room;
     uint64_t now;
@@ -101,10 +102,13 @@ static void take(struct pump *pump, struct person *person, size_t size)
 }
 
 /* A control frame is short, so all of it was kept with its head. */
-static void take_control(struct person *person)
+static void take_control(struct pump *pump, struct person *person)
 {
     unsigned char size = person->head[1] & 127, pong[6 + 125] = {0x80 | PONG, 0x80 | size};
-    if ((person->head[0] & 15) != PING || person->sent)
+    if ((person->head[0] & 15) != PING)
+        return;
+    pump->pings++;
+    if (person->sent)
         return;
     memcpy(pong + 6, person->head + 2, size); /* the key is zeros */
     send(person->fd, pong, 6 + size, MSG_NOSIGNAL);
@@ -135,7 +139,7 @@ static void read_frames(struct pump *pump, struct person *person, const unsigned
             continue;
         size_t length = 0, digits = head_needed(person);
         if ((person->head[0] & 15) >= CONTROL) {
-            take_control(person);
+            take_control(pump, person);
         } else {
             if (digits == 2)
                 length = person->head[1];
@@ -231,6 +235,11 @@ int64_t pump_by_clock(struct pump *pump, double seconds, const int *order, int o
 int pump_lost(const struct pump *pump)
 {
     return pump->lost;
+}
+
+int64_t pump_pings(const struct pump *pump)
+{
+    return pump->pings;
 }
 
 void pump_free(struct pump *pump)

@@ -72,6 +72,10 @@ class Pump:
         self._check()
         return delays[:size]
 
+    def pings(self) -> int:
+        """How many pings have come so far."""
+        return int(self._library.pump_pings(self._pump))
+
     def _check(self) -> None:
         if lost := self._library.pump_lost(self._pump):
             raise CrowdError(f"the server closed {lost} connections under load")
@@ -86,6 +90,7 @@ def _library(path: Path) -> ctypes.CDLL:
         ("pump_in_turns", many, [pointer, double, number, size, number]),
         ("pump_by_clock", many, [pointer, double, pointer, number, double, pointer, size, pointer, many]),
         ("pump_lost", number, [pointer]),
+        ("pump_pings", many, [pointer]),
         ("pump_free", None, [pointer]),
     ):
         function = getattr(library, name)

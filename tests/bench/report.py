@@ -10,6 +10,8 @@ from .machine import ROOT, description
 
 DOCUMENT = ROOT / "docs" / "performance.md"
 CHART = ROOT / "docs" / "performance.svg"
+# What is written down is measured on a core that nobody else had for a larger part of the time.
+MOST_TAKEN = 0.05
 _BEGIN, _END = "<!-- figures: written by make bench -->", "<!-- end of figures -->"
 
 
@@ -47,11 +49,12 @@ class Target:
 
 @dataclass
 class Findings:
-    """What has been found so far."""
+    """What has been found so far. ``taken``: by measurement, the share of time that others had the core."""
 
     tables: list[Table] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
     bars: list[tuple[str, float]] = field(default_factory=list)
+    taken: dict[str, float] = field(default_factory=dict)
 
     def aim(
         self, what: str, found: float | None, bound: float, unit: str = "", *, is_least: bool = False
@@ -59,6 +62,10 @@ class Findings:
         """Hold a figure to a target, if there is one."""
         if found is not None:
             self.targets.append(Target(what, found, bound, unit, is_least))
+
+    def disturbed(self) -> str:
+        """Which measurements others disturbed too much to be written down, and how much; or nothing."""
+        return ", ".join(f"{what} {share:.0%}" for what, share in self.taken.items() if share > MOST_TAKEN)
 
     def _all(self) -> Iterable[Table]:
         yield from (table for table in self.tables if table.rows)

@@ -17,6 +17,8 @@ from .variants import NO_PINGS, VARIANTS, Server, running
 SIZES = (10, 100, 1_000)
 # The same activity at each size: so many rooms come and go in each round, and so many talk.
 COMING, TALKING = 5, 10
+# As near to 1 as can be told here from chance.
+FLAT = 1.2
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,15 @@ def scale(run: Run, findings: Findings) -> None:
     sitting = {f"{size:,} rooms": _living(run, size) for size in sizes}
     samples = run.compare("scale", sitting, run.rounds // 2)
     least = f"{sizes[0]} rooms"
-    rows = []
-    for size, taken in samples.items():
-        row = [size]
-        for value in map(attrgetter, ("relay", "join", "leave")):
-            row += [number(typical(taken, value)), times(ratio(samples, size, least, value))]
-        rows.append(row)
-    header = ("direct", "relay µs", f"÷ {sizes[0]}", "join µs", f"÷ {sizes[0]}", "leave µs", f"÷ {sizes[0]}")
+    told = "/".join(f"{size:,}" for size in sizes)
+    header, rows = ["direct"], [[size] for size in samples]
+    for what in ("relay", "join", "leave"):
+        value = attrgetter(what)
+        ratios = [ratio(samples, size, least, value) or 1.0 for size in samples]
+        header += [f"{what} µs", f"÷ {sizes[0]}"]
+        for row, taken, found in zip(rows, samples.values(), ratios, strict=True):
+            row += [number(typical(taken, value)), times(found)]
+        findings.aim(f"scale: {what}, dearest ÷ cheapest of {told} rooms", max(ratios) / min(ratios), FLAT)
     findings.tables.append(Table("Scale: the same activity among more rooms of 8", header, rows))
 
 

@@ -53,6 +53,14 @@ class Talk:
     least: int
 
 
+# A column of a table: its header, the server that the others are compared with, and in what.
+Ratio = tuple[str, str, Callable[[Sample], float]]
+RATIOS: Sequence[Ratio] = (
+    ("CPU ÷ bare", "bare", Sample.cpu_each),
+    ("CPU ÷ floor", "floor", Sample.cpu_each),
+    ("throughput ÷ stock", "stock", Sample.per_second),
+)
+
 RELAY = Talk("relay", offers, every=1, least=1_000)
 CHAT = Talk("chat", chats, every=ROOM, least=200)
 ECHO = Talk("echo", echoes, every=1, least=1)
@@ -61,7 +69,7 @@ ECHO = Talk("echo", echoes, every=1, least=1)
 def relay(run: Run, findings: Findings) -> None:
     """Offers of 1.8 kB: everyone answers each with its own next one."""
     samples = _compared(run, RELAY, SERVERS)
-    findings.tables.append(_table("Relay: offers of 1.8 kB, each to one person, 20 rooms of 8", samples))
+    _tell(findings, "Relay: offers of 1.8 kB, each to one person, 20 rooms of 8", samples, RATIOS)
     findings.aim("relay: CPU ÷ bare", ratio(samples, "direct", "bare", Sample.cpu_each), 1.3)
     findings.aim("relay: CPU ÷ floor", ratio(samples, "direct", "floor", Sample.cpu_each), 2)
     speed = ratio(samples, "direct", "stock", Sample.per_second)
@@ -75,9 +83,7 @@ def relay(run: Run, findings: Findings) -> None:
 def chat(run: Run, findings: Findings) -> None:
     """Texts of 100 B to rooms of 8: everyone speaks once per round of the room."""
     samples = _compared(run, CHAT, SERVERS)
-    findings.tables.append(
-        _table("Chat: texts of 100 B, each delivered to all 8 of a room, 20 rooms", samples)
-    )
+    _tell(findings, "Chat: texts of 100 B, each delivered to all 8 of a room, 20 rooms", samples, RATIOS)
     found = ratio(samples, "direct", "bare", Sample.cpu_each)
     findings.aim("chat: CPU per delivery ÷ bare", found, 1.25)
 
@@ -85,22 +91,11 @@ def chat(run: Run, findings: Findings) -> None:
 def echo(run: Run, findings: Findings) -> None:
     """Texts of 60 B, sent back by a plain ASGI app: what any site gains by our class for uvicorn."""
     samples = _compared(run, ECHO, ECHOES)
-    header = ("server", "/s", "CPU µs", "÷ sansio", "/s ÷ sansio", "core busy", "taken by others")
-    rows = [
-        (
-            name,
-            number(typical(taken, Sample.per_second)),
-            number(typical(taken, Sample.cpu_each)),
-            times(ratio(samples, name, "echo-sansio", Sample.cpu_each)),
-            times(ratio(samples, name, "echo-sansio", Sample.per_second)),
-            percent(typical(taken, Sample.busy)),
-            percent(typical(taken, Sample.disturbed)),
-        )
-        for name, taken in samples.items()
-    ]
-    findings.tables.append(
-        Table("Echo: texts of 60 B, a plain ASGI app under uvicorn, 160 people", header, rows)
+    ratios = (
+        ("CPU ÷ sansio", "echo-sansio", Sample.cpu_each),
+        ("throughput ÷ sansio", "echo-sansio", Sample.per_second),
     )
+    _tell(findings, "Echo: texts of 60 B, a plain ASGI app under uvicorn, 160 people", samples, ratios)
     found = ratio(samples, "echo-picows", "echo-sansio", Sample.per_second)
     findings.aim("echo: throughput ÷ uvicorn's websockets-sansio", found, 1.7, is_least=True)
 
@@ -134,28 +129,23 @@ def watched(server: Server, work: Callable[[], int]) -> Sample:
     return Sample(heard, time.perf_counter() - start, server.cpu() - cpu, server.waited() - waited)
 
 
-def _table(title: str, samples: Samples[Sample]) -> Table:
-    header = (
-        "server",
-        "/s",
-        "CPU µs",
-        "CPU ÷ bare",
-        "CPU ÷ floor",
-        "throughput ÷ stock",
-        "core busy",
-        "taken by others",
-    )
+def _tell(findings: Findings, title: str, samples: Samples[Sample], ratios: Sequence[Ratio]) -> None:
+    """Put a table of this talk among the findings, and whether others disturbed it."""
+    compared = [header for header, _, _ in ratios]
+    header = ("server", "/s", "CPU µs", *compared, "core busy", "taken by others")
     rows = [
         (
             name,
             number(typical(taken, Sample.per_second)),
             number(typical(taken, Sample.cpu_each)),
-            times(ratio(samples, name, "bare", Sample.cpu_each)),
-            times(ratio(samples, name, "floor", Sample.cpu_each)),
-            times(ratio(samples, name, "stock", Sample.per_second)),
+            *(times(ratio(samples, name, other, value)) for _, other, value in ratios),
             percent(typical(taken, Sample.busy)),
             percent(typical(taken, Sample.disturbed)),
         )
         for name, taken in samples.items()
     ]
-    return Table(title, header, rows)
+    findings.tables.append(Table(title, header, rows))
+    kind, _, _ = title.partition(":")
+    findings.taken.update(
+        {f"{kind}, {name}": typical(taken, Sample.disturbed) for name, taken in samples.items()}
+    )

@@ -140,6 +140,28 @@ async def test_a_turn_is_over_when_what_was_done_has_arrived(scene: Scene) -> No
     assert turns == [ada, ada, ada]
 
 
+async def test_a_turn_is_over_when_the_peer_cannot_answer(scene: Scene) -> None:
+    (ada, from_ada), (bob, from_bob) = scene.person("ada"), scene.person("bob")
+    turns: list[Visit] = []
+    ada.next_turn = turns.append
+    bob.line.is_paused = True
+    ada.offer(bob)
+    relay(from_ada, ada, bob)
+    assert (turns, from_bob.sent, scene.failures()) == ([ada], [], {})
+
+
+async def test_what_comes_after_it_was_given_up_makes_no_second_turn(scene: Scene) -> None:
+    ada, from_ada = scene.person("ada")
+    turns: list[Visit] = []
+    ada.next_turn = turns.append
+    ada.chat()
+    ada.chat()
+    relay(from_ada, ada, ada)
+    assert turns == []
+    relay(from_ada, ada, ada)
+    assert turns == [ada]
+
+
 # Joining
 
 

@@ -3,6 +3,9 @@
 import asyncio
 from time import perf_counter
 
+import pytest
+
+from mikroroom.loadtest import traffic
 from mikroroom.loadtest.people import BURST, Book, Room, Visit
 from mikroroom.loadtest.score import Score
 from mikroroom.loadtest.traffic import Resident, Traffic
@@ -47,9 +50,9 @@ def test_nobody_sends_to_who_is_gone_or_while_the_server_takes_no_more() -> None
 
 async def test_at_a_rate_everyone_sends_about_so_many() -> None:
     room, score = room_of(4)
-    traffic = Traffic([room], ("chat", "ice"), 1_000.0, score)
+    flowing = Traffic([room], ("chat", "ice"), 1_000.0, score)
     began = perf_counter()
-    await traffic.flow(began + 0.1)
+    await flowing.flow(began + 0.1)
     sent = sum(score.sent.values()) + score.held_back
     assert 0 < sent <= 4 * (1_000 * (perf_counter() - began) + 2 * BURST)
 
@@ -66,6 +69,29 @@ async def test_in_turns_nobody_sends_before_the_last_has_arrived() -> None:
     after: Visit = room.residents[0]
     after.take_turn()
     assert after.said == 3
+
+
+async def test_in_turns_who_could_not_send_is_tried_again() -> None:
+    room, score = room_of(2)
+    first = room.residents[0]
+    first.line.is_paused = True
+    flowing = asyncio.create_task(Traffic([room], ("chat",), 0, score).flow(perf_counter() + 30))
+    await asyncio.sleep(0)
+    assert [visit.said for visit in room.residents] == [0, 1]
+    first.line.is_paused = False
+    while not first.said:
+        await asyncio.sleep(0)
+    assert [visit.said for visit in room.residents] == [1, 1]
+    flowing.cancel()
+
+
+async def test_in_turns_who_hears_nothing_for_long_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traffic, "_STUCK", 0.0)
+    room, score = room_of(2)
+    flowing = asyncio.create_task(Traffic([room], ("offers",), 0, score).flow(perf_counter() + 30))
+    while score.sent["offer"] < 6:
+        await asyncio.sleep(0)
+    flowing.cancel()
 
 
 async def test_without_anything_to_send_the_time_passes_all_the_same() -> None:

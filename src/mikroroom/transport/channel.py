@@ -372,7 +372,7 @@ class Channel(WSListener):
     def _shrink(self) -> None:
         if self._state == OPEN and not self._transport.is_closing():
             self._connect()
-            self._resume_reading()
+        self._resume_reading()
 
     def _take_close(self, code: int, reason: str) -> None:
         """The client closes: it hears its own words, and that is all."""
