@@ -16,7 +16,7 @@ ROOMS = 20
 # So many more rooms have someone who never reads, and so has one of those that are measured.
 DEAF_ROOMS = 5
 SLICE = 0.05  # seconds
-# A machine that stands still for most of a slice says nothing of the server; if it goes on, that is something else.
+# A machine that stands still for most of a slice says nothing of the server, unless it goes on like that.
 PAUSES = 5
 TRIES = 5
 WITH_DEAF = "direct, 6 never read"

@@ -131,6 +131,26 @@ async def test_a_body_is_no_head(url: str) -> None:
         assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 413 ")
 
 
+@pytest.mark.parametrize("rest_of_body", [b"", b"half of it"])
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    url: str, monkeypatch: pytest.MonkeyPatch, rest_of_body: bytes
+) -> None:
+    monkeypatch.setattr(bounded, "BODY_PATIENCE", 0.1)
+    async with connected(url) as (reader, writer):
+        writer.write(b"POST /api/rooms HTTP/1.1\r\nHost: here\r\nContent-Length: 50\r\n\r\n" + rest_of_body)
+        assert (await rest(reader)).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_uvicorns_own_web_sockets_are_spared_what_they_cannot_take(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = await serve(create_app(Settings()), http=BoundedProtocol, ws=GuardedProtocol)
+    async with connected(url) as (reader, writer):
+        writer.write(HANDSHAKE + b"\x83\x80" + bytes(4))
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 @pytest.mark.parametrize("begun", [b"", b"G", b"GET /health HTTP/1.1\r\nHost: h"])
 async def test_who_does_not_come_to_the_point_is_dropped(
     url: str, monkeypatch: pytest.MonkeyPatch, begun: bytes
@@ -163,10 +183,8 @@ async def test_a_web_socket_has_all_the_time_it_wants(url: str, monkeypatch: pyt
                 await reader.read(1)
 
 
-@pytest.mark.parametrize("protocol", [PicowsProtocol, GuardedProtocol])
-async def test_what_comes_with_the_handshake_is_not_lost(serve: Serve, protocol: type) -> None:
+async def test_what_comes_with_the_handshake_is_not_lost(url: str) -> None:
     """uvicorn itself forgets it."""
-    url = await serve(create_app(Settings()), http=BoundedProtocol, ws=protocol)
     join = b'{"type":"join","roomId":"ABC123","name":"Ada","isHost":true}'
     async with connected(url) as (reader, writer):
         writer.write(HANDSHAKE + bytes([0x81, 0x80 | len(join)]) + bytes(4) + join)

@@ -345,3 +345,22 @@ async def test_who_shuts_its_side_is_gone_although_something_waits_for_it(serve:
             if isinstance(event, events.ParticipantLeft):
                 break
     writer.transport.abort()
+
+
+async def test_who_floods_after_our_close_frame_is_cut_off(serve: Serve) -> None:
+    """Without waiting for the answer that it owes."""
+    url = await serve(create_app(Settings()), ws=PicowsProtocol)
+    host, port = url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    async with asyncio.timeout(9):  # sooner than it would be cut off anyway
+        writer.write(HANDSHAKE)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"\x82\x80" + bytes(4))
+        assert (await reader.read(4))[2:] == (1003).to_bytes(2)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write((b"\x81\x82" + bytes(4) + b"{}") * 1_000)
+                await writer.drain()
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()

@@ -22,6 +22,8 @@ from mikroroom.transport.linger import linger
 HEAD_BYTES = 65_536
 # nginx gives a minute; nothing that talks to us needs to think.
 HEAD_PATIENCE = 15.0
+# And for its body, which is small here.
+BODY_PATIENCE = 30.0
 # How much is parsed at once, and how many requests may come of it before the first is answered. Browsers send
 # one at a time.
 SLICE = 4_096
@@ -48,6 +50,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unparsed = b""
         self._slice = b""
         self._holds = False
+        self._is_in_head = False
         self._has_begun = False
         self._pending_bytes = 0
         self._head_bytes = 0
@@ -82,7 +85,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _parse_slice(self) -> None:
         self._has_begun = False
         super().data_received(self._slice)
-        if self._deadline is not None and not self._has_begun:
+        if self._is_in_head and not self._has_begun:
             # Of a header that goes on and on the parser tells us nothing.
             self._pending_bytes += len(self._slice)
             if self._pending_bytes > HEAD_BYTES:
@@ -106,8 +109,14 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The last byte of its head."""
-        self._stop_waiting()
+        self._is_in_head = False
+        self._wait(BODY_PATIENCE)
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The last byte of all."""
+        self._stop_waiting()
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """A request is answered: there may be more to come of what was sent with it."""
@@ -129,8 +138,10 @@ class BoundedProtocol(HttpToolsProtocol):
         early = self._slice[upgrade.args[0] :] + self._unparsed if upgrade is not None else b""
         self._unparsed = b""
         self.flow.resume_reading()
-        if early and not self.transport.is_closing():
-            cast("asyncio.Protocol", self.transport.get_protocol()).data_received(early)
+        protocol = self.transport.get_protocol()
+        # uvicorn's own would stumble over it.
+        if early and not self.transport.is_closing() and getattr(protocol, "takes_early", False):
+            cast("asyncio.Protocol", protocol).data_received(early)
 
     def _is_over(self) -> bool:
         """Whether what comes is for somebody else, or nobody."""
@@ -138,8 +149,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _expect_head(self) -> None:
         self._head_bytes = self._pending_bytes = 0
-        if self._deadline is None:
-            self._deadline = self.loop.call_later(HEAD_PATIENCE, self._give_up)
+        self._is_in_head = True
+        self._wait(HEAD_PATIENCE)
+
+    def _wait(self, patience: float) -> None:
+        self._stop_waiting()
+        self._deadline = self.loop.call_later(patience, self._give_up)
 
     def _stop_waiting(self) -> None:
         if self._deadline is not None:
@@ -154,10 +169,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         self._deadline = None
-        if self._has_begun or self._pending_bytes:
-            self._refuse(408, "The head of the request took too long")
+        if self._is_in_head and not self._has_begun and not self._pending_bytes:
+            self.transport.close()  # nobody has said anything
         else:
-            self.transport.close()
+            self._refuse(408, "The request took too long")
 
     def _refuse_size(self) -> None:
         self._refuse(431, f"The head of a request may have {HEAD_BYTES:,} bytes")

@@ -38,6 +38,8 @@ from mikroroom.transport.linger import linger
 CLOSE_PATIENCE = 10.0
 FLUSH_PATIENCE = 2.0
 PATIENCE_TIMES = 5
+# Frames, and KiB in them, that may still come after our close frame.
+MOST_IGNORED = 4_096
 
 # Pings, pongs, and frames without any content. A client has reason to send one every few seconds. (All others
 # are for whom they are for to count, or to hold back.)
@@ -72,6 +74,7 @@ class Channel(WSListener):
         "_gone",
         "_heartbeat",
         "_idle_frames",
+        "_ignored",
         "_is_choked",
         "_is_held",
         "_is_swollen",
@@ -108,6 +111,7 @@ class Channel(WSListener):
         self._credit = TURN
         self._idle_frames = Bucket(IDLE_FRAMES, IDLE_FRAMES_PER_SECOND, time.monotonic())
         self._fragments: Fragments | None = None
+        self._ignored = 0
         self._is_choked = False
         self._is_held = False
         self._is_swollen = False
@@ -385,11 +389,17 @@ class Channel(WSListener):
         self._expect(FLUSH_PATIENCE)
 
     def _await_echo(self, frame: WSFrame) -> None:
-        """After our close frame only the client's is of interest."""
-        if self._state == CLOSING and frame.msg_type not in {TEXT, BINARY, CONTINUATION, PING, PONG}:
-            self._end(*self.ending)
-            self._transport.close()
-            self._expect(FLUSH_PATIENCE)
+        """After our close frame only the client's is of interest. Not much else can have been under way."""
+        if self._state == OVER:
+            return
+        if frame.msg_type in {TEXT, BINARY, CONTINUATION, PING, PONG}:
+            self._ignored += 1 + frame.payload_size // 1_024
+            if self._ignored > MOST_IGNORED:
+                self.abort()
+            return
+        self._end(*self.ending)
+        self._transport.close()
+        self._expect(FLUSH_PATIENCE)
 
     def _yield_turn(self) -> None:
         """A good many frames have come at once: let others have their turn."""

@@ -49,6 +49,9 @@ _heartbeats: WeakKeyDictionary[ServerState, Heartbeat] = WeakKeyDictionary()
 class PicowsProtocol(asyncio.Protocol):
     """One WebSocket from its handshake on, as ASGI (spec version 2.4)."""
 
+    # Whether data may come before the app has accepted: see ``bounded``.
+    takes_early = True
+
     def __init__(
         self,
         config: Config,
