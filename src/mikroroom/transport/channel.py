@@ -38,7 +38,7 @@ from mikroroom.transport.linger import linger
 CLOSE_PATIENCE = 10.0
 FLUSH_PATIENCE = 2.0
 PATIENCE_TIMES = 5
-# Frames, and KiB in them, that may still come after our close frame.
+# Frames, and KiB in them, that are still read as such after our close frame.
 MOST_IGNORED = 4_096
 
 # Pings, pongs, and frames without any content. A client has reason to send one every few seconds. (All others
@@ -395,7 +395,7 @@ class Channel(WSListener):
         if frame.msg_type in {TEXT, BINARY, CONTINUATION, PING, PONG}:
             self._ignored += 1 + frame.payload_size // 1_024
             if self._ignored > MOST_IGNORED:
-                self.abort()
+                self.fail(*self.ending)
             return
         self._end(*self.ending)
         self._transport.close()
