@@ -57,8 +57,8 @@ def configure(level: Level, shape: Literal["text", "json"]) -> None:
     # An accepted or a lost connection is ours to tell, and nobody should read it twice.
     for name in BELOW:
         logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
-    server = logging.getLogger("uvicorn.error")
-    server.filters[:] = [_News()]
+    for name in ("uvicorn.error", "asyncio"):
+        logging.getLogger(name).filters[:] = [_News()]
 
 
 class TextFormatter(logging.Formatter):
@@ -116,7 +116,13 @@ def _is_news(record: logging.LogRecord) -> bool:
     cut_off = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
     # And bad text from a client is the client's failure.
     # A handshake that the app has refused has been told by the app.
-    noise = ("Invalid UTF-8 sequence received", "ASGI callable returned without completing handshake")
+    # And a message for somebody who is just going is none that anyone would miss.
+    noise = (
+        "Invalid UTF-8 sequence received",
+        "ASGI callable returned without completing handshake",
+        "SSL connection is closed",
+        "socket.send() raised exception",
+    )
     return not cut_off and not str(record.msg).startswith(noise)
 
 

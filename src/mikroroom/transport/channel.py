@@ -322,7 +322,6 @@ class Channel(WSListener):
                 self._count_idle()
                 self._answer_ping(frame.get_payload_as_bytes())
             elif kind is PONG:
-                self._count_idle()
                 self._take_pong(frame)
             elif kind is TEXT or kind is BINARY or kind is CONTINUATION:
                 self._gather(frame, kind)
@@ -364,6 +363,7 @@ class Channel(WSListener):
 
     def _take_pong(self, frame: WSFrame) -> None:
         if self._ping is None or frame.get_payload_as_bytes() != self._ping:
+            self._count_idle()
             return
         self._ping = None
         self._heartbeat.answered(self)
