@@ -173,13 +173,29 @@ async def test_who_does_not_come_to_the_point_the_second_time_is_dropped(
         assert (await rest(reader)).startswith(b"HTTP/1.1 408 ")
 
 
-async def test_a_web_socket_has_all_the_time_it_wants(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounded, "HEAD_PATIENCE", 0.1)
+async def test_an_empty_line_is_no_request(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """uvicorn would wait for the next one for ever."""
     async with connected(url) as (reader, writer):
-        writer.write(HANDSHAKE)
+        writer.write(REQUEST)
+        assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200 ")
+        monkeypatch.setattr(bounded, "HEAD_PATIENCE", 0.1)
+        writer.write(b"\r\n")
+        assert not await rest(reader)
+
+
+@pytest.mark.parametrize("first", [len(HANDSHAKE), 20, len(HANDSHAKE) - 1])
+async def test_a_web_socket_has_all_the_time_it_wants(
+    url: str, monkeypatch: pytest.MonkeyPatch, first: int
+) -> None:
+    """Also one whose handshake came in pieces."""
+    monkeypatch.setattr(bounded, "HEAD_PATIENCE", 0.3)
+    async with connected(url) as (reader, writer):
+        writer.write(HANDSHAKE[:first])
+        await asyncio.sleep(0.02)  # so that the rest comes in a segment of its own, mostly
+        writer.write(HANDSHAKE[first:])
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.3):
+            async with asyncio.timeout(0.6):
                 await reader.read(1)
 
 

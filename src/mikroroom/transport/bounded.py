@@ -85,11 +85,16 @@ class BoundedProtocol(HttpToolsProtocol):
     def _parse_slice(self) -> None:
         self._has_begun = False
         super().data_received(self._slice)
+        if self._is_over():
+            return
         if self._is_in_head and not self._has_begun:
             # Of a header that goes on and on the parser tells us nothing.
             self._pending_bytes += len(self._slice)
             if self._pending_bytes > HEAD_BYTES:
                 self._refuse_size()
+        elif self._deadline is None and not self._has_begun and not self._is_answering():
+            # An empty line between requests: uvicorn has stopped waiting for it, the parser has not begun.
+            self._expect_head()
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
@@ -143,6 +148,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if early and not self.transport.is_closing() and getattr(protocol, "takes_early", False):
             cast("asyncio.Protocol", protocol).data_received(early)
 
+    def _is_answering(self) -> bool:
+        """Whether the app is at work on a request."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return cycle is not None and not cycle.response_complete
+
     def _is_over(self) -> bool:
         """Whether what comes is for somebody else, or nobody."""
         return self.transport.is_closing() or self.transport.get_protocol() is not self
@@ -183,8 +193,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         body = json.dumps({"error": problem}).encode()
         self.transport.write(handshake.response(status, _HEADERS, body))
-        cycle = cast("RequestResponseCycle | None", self.cycle)
-        if cycle is not None and not cycle.response_complete:
+        if self._is_answering():
             self.transport.close()  # an earlier request is being answered still, and may go on writing
             return
         linger(self.transport, partial(HttpToolsProtocol.connection_lost, self, None))
