@@ -29,7 +29,7 @@ LOG_REFUSALS_EVERY = 1_000
 
 
 class Connection(Protocol):
-    """The way to one client. Neither method blocks."""
+    """The way to one client. None of its methods blocks."""
 
     def send(self, encoded: Frame) -> bool:
         """Hand over a message; False if too much is waiting for this client already (R33).

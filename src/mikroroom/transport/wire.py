@@ -1,6 +1,7 @@
 """picows on a transport that we were given: its parser and writer of frames, without its server.
 
-All that is used of picows beyond what its documents promise is in this module.
+What is used of picows beyond what its documents promise is in this module, but for two things that
+``channel`` knows of: the sizes of its buffers, and that it reads one frame ahead.
 """
 
 import asyncio
