@@ -273,7 +273,8 @@ def test_a_server_says_when_it_listens_and_stops_when_asked(tmp_path: Path, numb
         assert httpx.get(f"{server.url}/health").status_code == 200
         assert server.stop(number) == 0
         assert len([line for line in server.said if "listening" in line]) == 1
-        assert server.said[-1].endswith("stopping")
+        assert server.said[-2].endswith("stopping participants=0")
+        assert "stopped seconds=" in server.said[-1]
 
 
 def test_a_server_has_one_port_for_every_address_of_its_host(tmp_path: Path) -> None:

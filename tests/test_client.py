@@ -14,7 +14,7 @@ from websockets.asyncio.server import serve as serve_websocket
 from websockets.exceptions import InvalidStatus
 
 from mikroroom import Settings, create_app
-from mikroroom.client import Client, DisconnectedError, RefusedError
+from mikroroom.client import Client, DisconnectedError, Heard, RefusedError
 from mikroroom.protocol import events, requests
 
 PATIENCE = 15.0
@@ -284,7 +284,7 @@ async def test_a_message_as_large_as_the_server_takes_is_heard(pair: tuple[Clien
 
 async def test_iterating_ends_with_the_connection(pair: tuple[Client, Client]) -> None:
     ada, bob = pair
-    heard: list[events.Event] = []
+    heard: list[Heard] = []
 
     async def listen() -> None:
         heard.extend([event async for event in bob])

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from mikroroom.client import QueueFullError, Rejoined, Resumed, Suspended
 from mikroroom.protocol import events
-from mikroroom.terminal import Attendance, _print, attend
+from mikroroom.terminal import Attendance, _do, _print, attend
 
 
 class Ada:
@@ -95,6 +96,60 @@ def test_everyone_is_told_of_by_name(attendance: Attendance, said: list[str]) ->
         "* not let in: Meeting ended",
         "! Join a room first",
     ]
+
+
+def test_a_lost_connection_is_told_of_and_so_is_coming_back(
+    attendance: Attendance, said: list[str], ada: Ada
+) -> None:
+    me = events.ParticipantJoined("ABC123", "ada-id", name="Ada", is_host=True)
+    attendance.hear(events.ParticipantJoined("ABC123", "bob-id", name="Bob"))
+    said.clear()
+    attendance.hear(Suspended(1012, "restarting"))
+    attendance.hear(Resumed(me, replayed=True))
+    attendance.hear(events.Chat("ABC123", "bob-id", "hi", "1-bob-id"))
+    assert said == ["* connection lost, coming back…", "* you are back", "Bob: hi"]
+
+
+async def test_who_is_here_now_is_told_anew_when_something_was_missed(
+    attendance: Attendance, ada: Ada, said: list[str]
+) -> None:
+    me = events.ParticipantJoined("ABC123", "ada-id", name="Ada", is_host=True)
+    attendance.hear(events.ParticipantJoined("ABC123", "bob-id", name="Bob"))
+    said.clear()
+    for back in (
+        Resumed(me, replayed=False),
+        Rejoined(me),
+        Rejoined(events.WaitingRoom("ABC123", "ada-id", "Ada")),
+    ):
+        attendance.hear(back)
+    attendance.hear(events.ParticipantJoined("ABC123", "cleo-id", name="Cleo"))
+    await attendance.understand("/kick Bob")
+    assert said == [
+        "* you are back",
+        "* you are back, as a newcomer",
+        "* you are back, as a newcomer; wait to be let in",
+        "* Cleo is here",
+    ]
+    assert ada.asked == [("moderate", "Bob", "kick")], "Bob is forgotten"
+
+
+def test_others_are_told_of_when_they_lose_the_connection(attendance: Attendance, said: list[str]) -> None:
+    attendance.hear(events.ParticipantJoined("ABC123", "bob-id", name="Bob"))
+    said.clear()
+    for is_connected in (True, False, False, True):
+        attendance.hear(events.ParticipantUpdated("ABC123", "bob-id", is_connected=is_connected))
+    assert said == ["* Bob lost the connection", "* Bob is back"]
+
+
+async def test_what_cannot_be_kept_is_told_and_ends_nothing(
+    attendance: Attendance, ada: Ada, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(text: str) -> None:
+        raise QueueFullError("at most 256")
+
+    monkeypatch.setattr(ada, "chat", refuse, raising=False)
+    assert await _do(attendance, "hello")
+    assert capsys.readouterr().out == "! at most 256\n"
 
 
 def test_what_others_write_cannot_drive_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,7 +44,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     store = MemoryStore(
         max_rooms=settings.max_rooms,
         max_latent_rooms=settings.max_latent_rooms,
-        latent_age=policy.latent_age,
+        policy=policy,
         clock=steady_ms,
         journal=Journal(settings.data_dir) if settings.data_dir else None,
     )
@@ -62,6 +62,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
         routes=[
             Route("/", http.index),
             Route("/health", http.health),
+            Route("/ready", http.ready),
             Route("/config", http.config),
             Route("/api/rooms", http.create_room, methods=["POST"]),
             Route("/ws", http.upgrade_required),

@@ -19,7 +19,9 @@ import signal
 import socket
 import ssl
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from math import ceil
 from pathlib import Path
 from types import FrameType
 
@@ -27,6 +29,7 @@ import uvicorn
 
 from mikroroom import __version__, logs, settings
 from mikroroom.app import create_app
+from mikroroom.hub.hub import Hub
 from mikroroom.logs import Line
 from mikroroom.settings import CONFIG, OPTIONS, Option, Settings, SettingsError, shown
 from mikroroom.terminal import attend
@@ -200,9 +203,10 @@ class _Server(uvicorn.Server):
         self, chosen: Settings, protocol: type[asyncio.Protocol], tls: ssl.SSLContext | None
     ) -> None:
         self.chosen = chosen
+        self.app = create_app(chosen)
         super().__init__(
             uvicorn.Config(
-                create_app(chosen),
+                self.app,
                 loop="uvloop" if importlib.util.find_spec("uvloop") else "asyncio",
                 http=BoundedProtocol,
                 ws=protocol,
@@ -233,9 +237,17 @@ class _Server(uvicorn.Server):
             log.info(Line("listening", url=f"{scheme}://{host}:{port}{self.chosen.root_path}"))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Say so, then stop."""
-        log.info(Line("stopping"))
+        """Let nobody in any more, send everyone away in good order, then stop: all that in bounded time."""
+        hub: Hub = self.app.state.hub
+        began = time.monotonic()
+        log.info(Line("stopping", participants=hub.roster.participants))
+        for listener in (*self.servers, *(sockets or ())):
+            listener.close()
+        await hub.drain(min(self.chosen.drain_time, self.chosen.shutdown_timeout))
+        left = self.chosen.shutdown_timeout - (time.monotonic() - began)
+        self.config.timeout_graceful_shutdown = max(0, ceil(left))
         await super().shutdown(sockets)
+        log.info(Line("stopped", seconds=round(time.monotonic() - began, 1)))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop in good order; a second Ctrl-C stops at once. (The stock method dies of the signal, after.)"""

@@ -59,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: Annotated[
         str,
         _about(
-            "Directory that keeps pre-created rooms over a restart; empty keeps them in memory only",
+            "Directory that keeps rooms over a restart; empty keeps them in memory only",
             allowed="a directory",
             kind="path",
         ),
@@ -104,11 +104,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     resume_window: Annotated[
         float,
         _about(
-            "Seconds for which an ad-hoc room whose last participant lost its connection is kept",
+            "Seconds for which a lost connection may be resumed, and a room waits that everyone has lost; 0 "
+            "turns resuming off",
             ge=0,
             le=3600,
         ),
     ] = 30.0
+    resume_messages: Annotated[
+        int, _about("Messages kept for each participant that may resume", ge=0, le=10_000)
+    ] = 256
+    resume_bytes: Annotated[
+        int, _about("Bytes kept for each participant that may resume", ge=0, le=1_073_741_824)
+    ] = 262_144
     kick_wait: Annotated[
         float, _about("Seconds for which a kicked address must ask to be let in again", ge=0, le=86_400)
     ] = 600.0
@@ -151,8 +158,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "auto"
     ping_interval: Annotated[float, _about("Seconds between pings of a WebSocket", gt=0, le=3600)] = 20.0
     ping_timeout: Annotated[float, _about("Seconds to wait for the answer to a ping", gt=0, le=3600)] = 20.0
+    drain_time: Annotated[
+        float,
+        _about(
+            "Seconds over which many WebSockets are closed when the server stops, at most `shutdown_timeout`",
+            ge=0,
+            le=3600,
+        ),
+    ] = 2.0
     shutdown_timeout: Annotated[
-        int, _about("Seconds that connections have to end when the server stops", ge=0, le=3600)
+        int,
+        _about(
+            "Seconds that all connections have to end when the server stops, `drain_time` included",
+            ge=0,
+            le=3600,
+        ),
     ] = 5
 
     stun_servers: Annotated[

@@ -7,9 +7,18 @@ from collections.abc import Awaitable, Callable
 
 from websockets.exceptions import WebSocketException
 
-from mikroroom.client import Client, DisconnectedError, RefusedError
+from mikroroom.client import (
+    Client,
+    DisconnectedError,
+    GapError,
+    Heard,
+    QueueFullError,
+    RefusedError,
+    Rejoined,
+    Resumed,
+    Suspended,
+)
 from mikroroom.protocol import events
-from mikroroom.protocol.events import Event
 
 HELP = "Type to chat; /lock /unlock /hand /leave, /admit /reject /mute /kick /moderator NAME"
 
@@ -21,16 +30,20 @@ class Attendance:
         self._client = client
         self._say = say
         self._names: dict[str, str] = {}
+        self._away: set[str] = set()
         self._has_raised_hand = False
 
-    def hear(self, event: Event) -> None:  # noqa: C901 - a case for each event
+    def hear(self, event: Heard) -> None:  # noqa: C901, PLR0912 - a case for each event
         """Tell a person what happened."""
         match event:
             case events.ParticipantJoined(participant_id=who, name=name):
                 self._names[who] = name
                 role = " as host" if event.is_host else ""
                 self._say(f"* {name} is here{role}" if who != self._client.id else f"* you are in{role}")
+            case events.ParticipantUpdated(participant_id=who, is_connected=is_connected):
+                self._see(who, is_connected=is_connected)
             case events.ParticipantLeft(participant_id=who):
+                self._away.discard(who)
                 self._say(f"* {self._names.pop(who, who)} has left")
             case events.WaitingRoom(participant_id=who, name=name):
                 self._names[who] = name
@@ -50,8 +63,29 @@ class Attendance:
                 self._say(f"* not let in: {reason}")
             case events.Error(message=message):
                 self._say(f"! {message}")
+            case Suspended():
+                self._say("* connection lost, coming back…")
+            case Resumed(own=own, replayed=replayed):
+                self._return(own, "you are back", is_anew=not replayed)
+            case Rejoined(own=own):
+                self._has_raised_hand = False
+                self._return(own, "you are back, as a newcomer", is_anew=True)
             case _:
                 pass
+
+    def _see(self, who: str, *, is_connected: bool) -> None:
+        """Tell when somebody else loses the connection, and when it is there again."""
+        if is_connected is (who not in self._away):
+            return
+        (self._away.discard if is_connected else self._away.add)(who)
+        self._say(f"* {self._names.get(who, who)} " + ("is back" if is_connected else "lost the connection"))
+
+    def _return(self, own: events.ParticipantJoined | events.WaitingRoom, how: str, *, is_anew: bool) -> None:
+        """Who is here now follows, if that is to be told anew."""
+        if is_anew:
+            self._names = {own.participant_id: own.name}
+            self._away.clear()
+        self._say(f"* {how}" if isinstance(own, events.ParticipantJoined) else f"* {how}; wait to be let in")
 
     async def understand(self, line: str) -> bool:
         """Do what was typed; False to leave."""
@@ -102,7 +136,7 @@ async def attend(url: str, code: str, name: str, *, password: str | None, is_hos
                 await asyncio.wait({typing, listening}, return_when=asyncio.FIRST_COMPLETED)
                 line = typing.result() if typing.done() else None
                 typing.cancel()
-                if line is None or not await attendance.understand(line):
+                if line is None or not await _do(attendance, line):
                     break
             if not listening.done():
                 listening.cancel()
@@ -113,12 +147,20 @@ async def attend(url: str, code: str, name: str, *, password: str | None, is_hos
     return 0
 
 
+async def _do(attendance: Attendance, line: str) -> bool:
+    try:
+        return await attendance.understand(line)
+    except QueueFullError as full:
+        _print(f"! {full}")
+        return True
+
+
 async def _listen(client: Client, attendance: Attendance) -> None:
     while True:
         try:
             attendance.hear(await client.receive())
-        except DisconnectedError as disconnected:
-            _print(f"* disconnected: {disconnected}")
+        except (DisconnectedError, RefusedError, GapError) as end:
+            _print(f"* disconnected: {end}")
             return
 
 

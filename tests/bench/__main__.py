@@ -11,8 +11,10 @@ from .idle import idle, memory
 from .latency import latency
 from .machine import MachineError, allow_files, alone, cores, description, workshop
 from .report import MOST_TAKEN, Findings
+from .resuming import kept, resuming
 from .run import Run
 from .scale import scale
+from .storm import storm
 from .talk import chat, echo, relay
 from .variants import VARIANTS
 
@@ -25,6 +27,9 @@ MEASUREMENTS: Mapping[str, Callable[[Run, Findings], None]] = {
     "idle": idle,
     "latency": latency,
     "scale": scale,
+    "resuming": resuming,
+    "kept": kept,
+    "storm": storm,
 }
 
 
@@ -80,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     told = "\n".join(f"  {variant.name:<22}{variant.told}" for variant in VARIANTS.values())
     parser = argparse.ArgumentParser(
         prog="bench",
-        description="Measure the server against what bounds it, on two cores. Takes about five minutes.",
+        description="Measure the server against what bounds it, on two cores. Takes about seven minutes.",
         epilog=f"servers:\n{told}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -98,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAMES",
         help="only these servers, and what they are compared with only if named",
     )
-    parser.add_argument("--quick", action="store_true", help="about a minute, and rougher")
+    parser.add_argument("--quick", action="store_true", help="a minute and a half, and rougher")
     parser.add_argument("--rounds", type=int, metavar="N", help="times that each server has its turn")
     parser.add_argument("--seconds", type=float, default=0.25, metavar="S", help="length of one sample")
     parser.add_argument("--write", action="store_true", help="into docs/performance.md and its chart")

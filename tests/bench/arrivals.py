@@ -16,7 +16,7 @@ WARM_UP, MORE = 5, 25
 def join(run: Run, findings: Findings) -> None:
     """Rooms of 8 fill one after the other."""
     servers = run.variants(SERVERS).items()
-    ready = {name: _filling(run, variant) for name, variant in servers}
+    ready = {name: filling(run, variant) for name, variant in servers}
     samples = run.compare("join", ready, run.rounds // 3)
     rows = [
         (name, number(typical(taken, float)), times(ratio(samples, name, "bare", float)))
@@ -37,7 +37,8 @@ def cost_of_joining(server: Server, crowd: Crowd, rooms: int) -> float:
 
 
 @contextlib.contextmanager
-def _filling(run: Run, variant: Variant) -> Iterator[Callable[[], float]]:
+def filling(run: Run, variant: Variant) -> Iterator[Callable[[], float]]:
+    """A server, and the call that lets some more people join it."""
     with running(variant, run.tools) as server, server.crowd() as crowd:
 
         def take() -> float:

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import socket
+import struct
 import time
 from collections.abc import Iterator, Sequence
 from types import TracebackType
@@ -12,7 +13,9 @@ from typing import Any, Self
 ROOM = 8
 PATIENCE = 20.0
 
-_UPGRADE = (
+# SO_LINGER, for no time at all: a reset.
+_AT_ONCE = struct.pack("ii", 1, 0)
+UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
@@ -39,13 +42,13 @@ class Person:
     """One client: a blocking socket until it is left to the pump."""
 
     def __init__(self, address: int, port: int) -> None:
+        self._address = address
         self.id = "00000000-0000-4000-8000-000000000000"
         self.code = "000000"
-        self.socket = socket.socket()
+        # What it may come back with (R42).
+        self.token = ""
+        self.socket = _at(address)
         self.socket.settimeout(PATIENCE)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # Everyone has an address: limits that are counted by it stay as they are.
-        self.socket.bind((f"127.{address >> 16 & 255}.{address >> 8 & 255}.{address & 255}", 0))
         self.socket.connect(("127.0.0.1", port))
         self._unread = b""
 
@@ -54,9 +57,20 @@ class Person:
         """Its own end of the connection."""
         return int(self.socket.getsockname()[1])
 
+    def cut(self) -> None:
+        """Be gone with a reset."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        self.socket.close()
+
+    def renew(self) -> None:
+        """Have a new socket at the same address, not yet connected."""
+        self.socket = _at(self._address)
+        self.socket.setblocking(False)
+        self._unread = b""
+
     def upgrade(self) -> None:
         """Ask for a WebSocket."""
-        self.socket.sendall(_UPGRADE)
+        self.socket.sendall(UPGRADE)
 
     def open(self) -> None:
         """Hear the answer."""
@@ -104,10 +118,11 @@ class Person:
 class Crowd:
     """People in rooms of eight, in one list, room after room. Everyone in a room has heard of everyone."""
 
-    def __init__(self, port: int, *, joins: bool = True) -> None:
+    def __init__(self, port: int, *, joins: bool = True, resumes: bool = False) -> None:
         self.people: list[Person] = []
         self._port = port
         self._joins = joins
+        self._asks = {"resume": True} if resumes else {}
         self._addresses = itertools.count(0x400001)
         self._codes = itertools.count()
 
@@ -153,11 +168,19 @@ class Crowd:
                     person.hears("participant-joined")
         return people
 
-    @staticmethod
-    def _join(person: Person, code: str) -> None:
-        person.says("join", roomId=code, name="Somebody", isHost=True)
+    def _join(self, person: Person, code: str) -> None:
+        person.says("join", roomId=code, name="Somebody", isHost=True, **self._asks)
         person.code = code
-        person.id = person.hears("participant-joined")["participantId"]
+        joined = person.hears("participant-joined")
+        person.id, person.token = joined["participantId"], joined.get("resumeToken", "")
+
+
+def _at(address: int) -> socket.socket:
+    """A socket of one of loopback's many addresses: limits that are counted by them stay as they are."""
+    found = socket.socket()
+    found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    found.bind((f"127.{address >> 16 & 255}.{address >> 8 & 255}.{address & 255}", 0))
+    return found
 
 
 def rooms_of(people: Sequence[Person]) -> Iterator[Sequence[Person]]:

@@ -79,13 +79,13 @@ def _grow(run: Run, variant: Variant, people: int) -> tuple[float, float]:
     run.say(f"memory: {variant.name}")
     with running(variant, run.tools) as server, server.crowd() as crowd:
         crowd.fill(WARM_UP)
-        before = _settled(server)
+        before = settled(server)
         newcomers = crowd.fill(people // ROOM)
-        after = _settled(server)
+        after = settled(server)
     return after, (after - before) / len(newcomers)
 
 
-def _settled(server: Server) -> int:
+def settled(server: Server) -> int:
     """Resident memory once it stays the same for a while."""
     last, now = -1, server.resident()
     for _ in range(SETTLING_STEPS):

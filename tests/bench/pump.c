@@ -2,17 +2,22 @@
 
    Two ways of talking. In turns: everyone keeps one message under way, and says the next one when it has heard
    `every` messages. By the clock: people speak in a given order at a given rate, whatever they hear, and the
-   time from when a message was due to when it was heard is noted. Pings are answered. */
+   time from when a message was due to when it was heard is noted. Meanwhile others may come back, all at once.
+   Pings are answered. */
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+/* So many of those who come back start to connect between two looks at who has something to say. */
+enum { IN_ONE_GO = 8 };
 enum { BUFFER = 1 << 17, EVENTS = 256, RING = 1024, PING = 9, PONG = 10, CONTROL = 8, PATIENCE = 1000000000 };
 
 struct person {
@@ -26,6 +31,19 @@ struct person {
     int speaker;                /* by the clock: who speaks to this one */
     uint64_t due[RING];         /* when its messages were to be said: a ring */
     unsigned said, arrived;
+    const unsigned char *join;  /* coming back: what it says once it is connected, and once that is granted */
+    size_t join_size;
+    int matched, needed;        /* bytes of the end of the answer's head; messages until it is back */
+    uint64_t began, back;
+};
+
+/* Who speaks when: in this order, over and over, at a rate per second. */
+struct timetable {
+    const int *order;
+    int order_size;
+    double rate;
+    uint64_t start, due, end;
+    int64_t said, timed;
 };
 
 struct pump {
@@ -34,6 +52,7 @@ struct pump {
     size_t least;      /* shorter messages are not counted */
     int64_t heard;
     int64_t pings;     /* since the beginning */
+    int back;          /* how many have come back */
     double *delays;    /* seconds, or NULL */
     int64_t delays_size, delays_room;
     uint64_t now;
@@ -87,7 +106,14 @@ static void speak(struct pump *pump, struct person *person)
 
 static void take(struct pump *pump, struct person *person, size_t size)
 {
-    if (size < pump->least)
+    if (person->needed) {
+        if (--person->needed == 0) {
+            person->back = pump->now;
+            pump->back++;
+        }
+        return;
+    }
+    if (person->join || size < pump->least)
         return;
     pump->heard++;
     if (pump->every) {
@@ -152,12 +178,36 @@ static void read_frames(struct pump *pump, struct person *person, const unsigned
     }
 }
 
+/* The answer to a handshake. Once it is granted, the person asks for its place. Returns how much of it is head. */
+static size_t read_head(struct pump *pump, struct person *person, const unsigned char *data, size_t size)
+{
+    static const char end[] = "\r\n\r\n";
+    size_t at = 0;
+    if (size > 12 && !memcmp(data, "HTTP/1.1 ", 9) && memcmp(data + 9, "101", 3)) {
+        lose(pump, person);
+        return size;
+    }
+    while (at < size && person->matched < 4) {
+        person->matched = data[at] == end[person->matched] ? person->matched + 1 : data[at] == '\r';
+        at++;
+    }
+    if (person->matched == 4) {
+        person->frame = person->join, person->size = person->join_size;
+        person->owed = 1;
+        speak(pump, person);
+    }
+    return at;
+}
+
 static void hear(struct pump *pump, struct person *person)
 {
     static unsigned char data[BUFFER];
     ssize_t got = recv(person->fd, data, BUFFER, 0);
+    size_t head = 0;
+    if (got > 0 && person->join && person->matched < 4)
+        head = read_head(pump, person, data, got);
     if (got > 0)
-        read_frames(pump, person, data, got);
+        read_frames(pump, person, data + head, got - head);
     else if (got == 0 || errno != EAGAIN)
         lose(pump, person);
 }
@@ -206,29 +256,98 @@ int64_t pump_in_turns(struct pump *pump, double seconds, int every, size_t least
     return pump->heard;
 }
 
+static struct timetable begin(struct pump *pump, const int *order, int order_size, double rate,
+                              const int *speakers, size_t least, double *delays, int64_t delays_room)
+{
+    uint64_t now = clock_ns();
+    pump->every = 0, pump->least = least, pump->heard = 0;
+    pump->delays = delays, pump->delays_size = 0, pump->delays_room = delays_room;
+    for (int i = 0; i < pump->count; i++)
+        pump->people[i].speaker = speakers[i];
+    return (struct timetable){order, order_size, rate, .start = now, .due = now, .end = UINT64_MAX};
+}
+
+static void speak_in_time(struct pump *pump, struct timetable *table)
+{
+    while (table->order_size && table->due <= pump->now && table->due < table->end) {
+        struct person *person = &pump->people[table->order[pump->spoken++ % table->order_size]];
+        if (person->size > pump->least) {
+            person->due[person->said++ % RING] = table->due;
+            table->timed++;
+        }
+        person->owed++;
+        speak(pump, person);
+        table->due = table->start + (uint64_t)(++table->said / table->rate * 1e9);
+    }
+}
+
+static void hear_the_rest(struct pump *pump, const struct timetable *table)
+{
+    while (pump->heard < table->timed && pump->now < table->end + PATIENCE && !pump->lost)
+        turn(pump, 0);
+}
+
 /* People speak in this order, over and over, at a rate per second; `speakers`: who speaks to each of them.
    Ends when all has been heard. Returns how many delays were noted, less than said if `PATIENCE` was not enough. */
 int64_t pump_by_clock(struct pump *pump, double seconds, const int *order, int order_size, double rate,
                       const int *speakers, size_t least, double *delays, int64_t delays_room)
 {
-    uint64_t start = clock_ns(), end = start + (uint64_t)(seconds * 1e9), due = start;
-    int64_t said = 0, timed = 0;
-    pump->every = 0, pump->least = least, pump->heard = 0;
-    pump->delays = delays, pump->delays_size = 0, pump->delays_room = delays_room;
-    for (int i = 0; i < pump->count; i++)
-        pump->people[i].speaker = speakers[i];
+    struct timetable table = begin(pump, order, order_size, rate, speakers, least, delays, delays_room);
+    table.end = table.start + (uint64_t)(seconds * 1e9);
     do {
         turn(pump, 0);
-        for (; due <= pump->now && due < end; due = start + (uint64_t)(++said / rate * 1e9)) {
-            struct person *person = &pump->people[order[pump->spoken++ % order_size]];
-            if (person->size > least) {
-                person->due[person->said++ % RING] = due;
-                timed++;
-            }
-            person->owed++;
-            speak(pump, person);
+        speak_in_time(pump, &table);
+    } while (pump->now < table.end && !pump->lost);
+    hear_the_rest(pump, &table);
+    return pump->delays_size;
+}
+
+static void start_to_return(struct pump *pump, struct person *person, int port)
+{
+    struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons(port)};
+    server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    person->began = clock_ns();
+    if (connect(person->fd, (struct sockaddr *)&server, sizeof server) && errno != EINPROGRESS) {
+        lose(pump, person);
+        return;
+    }
+    person->owed = 1;
+    epoll_ctl(pump->epoll, EPOLL_CTL_ADD, person->fd, &(struct epoll_event){EPOLLIN | EPOLLOUT, {.ptr = person}});
+    person->is_blocked = 1;
+}
+
+/* As long as `seconds` at the most, people speak by the clock while others connect by these sockets, not yet
+   connected, ask for a WebSocket, and say their frame: each is back with the `needed`th message it hears.
+   `took` becomes the seconds from connecting to being back, `whole` that until the last one was. Returns how
+   many delays were noted. */
+int64_t pump_storm(struct pump *pump, double seconds, const int *order, int order_size, double rate,
+                   const int *speakers, size_t least, double *delays, int64_t delays_room, int count, int port,
+                   const int *fds, const unsigned char *upgrade, size_t upgrade_size,
+                   const unsigned char **joins, const size_t *sizes, int needed, double *took, double *whole)
+{
+    struct person *people = calloc(count, sizeof *people);
+    struct timetable table = begin(pump, order, order_size, rate, speakers, least, delays, delays_room);
+    int begun = 0;
+    pump->back = 0;
+    do {
+        turn(pump, 0);
+        speak_in_time(pump, &table);
+        for (int i = 0; i < IN_ONE_GO && begun < count; i++, begun++) {
+            struct person *person = &people[begun];
+            person->fd = fds[begun], person->needed = needed;
+            person->frame = upgrade, person->size = upgrade_size;
+            person->join = joins[begun], person->join_size = sizes[begun];
+            start_to_return(pump, person, port);
         }
-    } while ((pump->now < end || pump->heard < timed) && pump->now < end + PATIENCE && !pump->lost);
+    } while (pump->back < count && pump->now < table.start + (uint64_t)(seconds * 1e9) && !pump->lost);
+    table.end = pump->now;
+    *whole = (pump->now - table.start) / 1e9;
+    for (int i = 0; i < count; i++)
+        took[i] = people[i].back ? (people[i].back - people[i].began) / 1e9 : -1;
+    hear_the_rest(pump, &table);
+    for (int i = 0; i < count; i++)
+        epoll_ctl(pump->epoll, EPOLL_CTL_DEL, people[i].fd, NULL);
+    free(people);
     return pump->delays_size;
 }
 

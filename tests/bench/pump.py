@@ -2,11 +2,35 @@
 
 import ctypes
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from .crowd import CrowdError, Person
+from .crowd import UPGRADE, CrowdError, Person
+
+
+@dataclass(frozen=True)
+class Storm:
+    """Who comes back at once, to this port, and with which frames.
+
+    Each is back with the ``needed``th message that it hears. ``patience`` is the seconds for all of it.
+    """
+
+    people: Sequence[Person]
+    port: int
+    frames: Sequence[bytes]
+    needed: int
+    patience: float
+
+
+@dataclass(frozen=True)
+class Aftermath:
+    """Of a storm, in seconds: how long each one took, and all; and the delays of what others said."""
+
+    took: Sequence[float]
+    whole: float
+    delays: Sequence[float]
 
 
 class Pump:
@@ -72,6 +96,40 @@ class Pump:
         self._check()
         return delays[:size]
 
+    def storm(self, storm: Storm, *, order: Sequence[int], rate: float, speakers: Sequence[int]) -> Aftermath:
+        """People speak by the clock, as above, while others come back all at once. Nobody need speak.
+
+        Raises:
+            CrowdError: the server refused some of these, or took too long.
+        """
+        count, room = len(storm.people), int(storm.patience * rate) + 1
+        delays, took, whole = (ctypes.c_double * room)(), (ctypes.c_double * count)(), ctypes.c_double()
+        size = self._library.pump_storm(
+            self._pump,
+            storm.patience,
+            (ctypes.c_int * len(order))(*order),
+            len(order),
+            rate,
+            (ctypes.c_int * len(speakers))(*speakers),
+            self._least,
+            delays,
+            room,
+            count,
+            storm.port,
+            (ctypes.c_int * count)(*(person.socket.fileno() for person in storm.people)),
+            UPGRADE,
+            len(UPGRADE),
+            (ctypes.c_char_p * count)(*storm.frames),
+            (ctypes.c_size_t * count)(*map(len, storm.frames)),
+            storm.needed,
+            took,
+            ctypes.byref(whole),
+        )
+        self._check()
+        if missing := sum(seconds < 0 for seconds in took):
+            raise CrowdError(f"{missing} of {count} did not come back within {storm.patience:g} s")
+        return Aftermath(took[:], whole.value, delays[:size])
+
     def pings(self) -> int:
         """How many pings have come so far."""
         return int(self._library.pump_pings(self._pump))
@@ -85,10 +143,16 @@ def _library(path: Path) -> ctypes.CDLL:
     library = ctypes.CDLL(str(path))
     number, many, size = ctypes.c_int, ctypes.c_int64, ctypes.c_size_t
     double, pointer = ctypes.c_double, ctypes.c_void_p
+    clocked = [pointer, double, pointer, number, double, pointer, size, pointer, many]
     for name, result, arguments in (
         ("pump_new", pointer, [number, pointer, pointer, pointer]),
         ("pump_in_turns", many, [pointer, double, number, size, number]),
-        ("pump_by_clock", many, [pointer, double, pointer, number, double, pointer, size, pointer, many]),
+        ("pump_by_clock", many, clocked),
+        (
+            "pump_storm",
+            many,
+            [*clocked, number, number, *[pointer] * 2, size, pointer, pointer, number, *[pointer] * 2],
+        ),
         ("pump_lost", number, [pointer]),
         ("pump_pings", many, [pointer]),
         ("pump_free", None, [pointer]),

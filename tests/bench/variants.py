@@ -34,17 +34,22 @@ _SANSIO = ("--ws", "websockets-sansio", "--ws-per-message-deflate", "false")
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to do the job. ``{port}`` in the command is the port to listen on, ``{tools}`` where our C is."""
+    """A way to do the job. ``{port}`` in the command is the port to listen on, ``{tools}`` where our C is.
+
+    Both may also stand in ``settings``. ``resumes``: everyone who joins asks to be resumable.
+    """
 
     name: str
     told: str
     command: tuple[str, ...]
     settings: Mapping[str, str] = field(default_factory=dict)
     joins: bool = True
+    resumes: bool = False
 
 
-def _serve(name: str, told: str, **settings: str) -> Variant:
-    return Variant(name, told, (sys.executable, "-m", "mikroroom", "serve", "--port", "{port}"), settings)
+def _serve(name: str, told: str, *, resumes: bool = False, **settings: str) -> Variant:
+    command = (sys.executable, "-m", "mikroroom", "serve", "--port", "{port}")
+    return Variant(name, told, command, settings, resumes=resumes)
 
 
 def _bare(name: str, told: str, *flags: str) -> Variant:
@@ -65,6 +70,8 @@ VARIANTS = {
         _bare("bare-uvloop", "the same on uvloop's own transports", "--uvloop"),
         _bare("bare-uvloop-copy", "the same on these, copying", "--uvloop", "--copy"),
         _serve("direct", "mikroroom serve"),
+        _serve("resumable", "mikroroom serve, everyone resumable", resumes=True),
+        _serve("journal", "the same with a data directory", resumes=True, DATA_DIR="{tools}/{port}"),
         _serve("asgi", "mikroroom serve, direct path off", WEBSOCKET_PROTOCOL="picows", DIRECT_PATH="off"),
         _serve("stock", "mikroroom serve, stock uvicorn", WEBSOCKET_PROTOCOL="stock"),
         _uvicorn("echo-picows", "uvicorn with our class", *_PICOWS),
@@ -80,11 +87,16 @@ class Server:
 
     variant: Variant
     port: int
-    pid: int
+    process: "subprocess.Popen[bytes]"
+
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self.process.pid
 
     def crowd(self) -> Crowd:
         """Nobody yet, who will come to this server."""
-        return Crowd(self.port, joins=self.variant.joins)
+        return Crowd(self.port, joins=self.variant.joins, resumes=self.variant.resumes)
 
     def cpu(self) -> float:
         """Processor seconds used so far."""
@@ -98,22 +110,32 @@ class Server:
         """Seconds so far in which another process had its core."""
         return waited_seconds(self.pid)
 
+    def terminate(self) -> None:
+        """Let it stop in good order."""
+        self.process.terminate()
+
+    def has_ended(self) -> bool:
+        """Whether it has stopped."""
+        return self.process.poll() is not None
+
 
 @contextlib.contextmanager
-def running(variant: Variant, tools: Path, settings: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """The variant, listening, while the block lasts.
+def running(
+    variant: Variant, tools: Path, settings: Mapping[str, str] | None = None, *, port: int | None = None
+) -> Iterator[Server]:
+    """The variant, listening on this port or a free one, while the block lasts.
 
     Raises:
         MachineError: it does not come up. Carries what it said.
     """
-    port = free_port()
+    port = port or free_port()
     log = tools / f"{port}.log"
     command = [word.format(port=port, tools=tools) for word in variant.command]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env=_environment(variant, settings or {}),
+            env=_environment(variant, settings or {}, {"port": port, "tools": tools}),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -121,17 +143,19 @@ def running(variant: Variant, tools: Path, settings: Mapping[str, str] | None = 
     try:
         os.sched_setaffinity(process.pid, {cores()[0]})
         _await_listening(process, port, log)
-        yield Server(variant, port, process.pid)
+        yield Server(variant, port, process)
     finally:
         # What is measured is over, and nobody needs to hear goodbye.
         process.kill()
         process.wait(PATIENCE)
 
 
-def _environment(variant: Variant, settings: Mapping[str, str]) -> dict[str, str]:
+def _environment(
+    variant: Variant, settings: Mapping[str, str], places: Mapping[str, object]
+) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)}
     chosen = {**_SETTINGS, **variant.settings, **settings}
-    return kept | {_PREFIX + name: value for name, value in chosen.items()}
+    return kept | {_PREFIX + name: value.format(**places) for name, value in chosen.items()}
 
 
 def _await_listening(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:

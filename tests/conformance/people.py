@@ -27,6 +27,9 @@ PATIENCE = 15.0
 
 FENCE = "fence"
 
+# What only those are told who asked to be able to come back (R40, R42, R47).
+RESUMING = frozenset({"seq", "resumeToken", "resumeWindow", "resumed", "replayed", "lastClientSeq"})
+
 # What each message of the server has at least: by the reference, and R12, R15, R18, R20, R27 beyond it.
 _BASE: dict[str, Any] = {"type": str, "roomId": str, "participantId": str, "timestamp": (int, float)}
 _FLAGS: dict[str, Any] = dict.fromkeys(
@@ -50,6 +53,8 @@ class Person:
     """Someone with a client: ``says`` and ``hears`` things, and fails the test when hearing anything else.
 
     ``id`` and ``room`` are what the server made of the last join. ``text`` is the last message as it came.
+    ``token`` and ``seq`` are what a resumable person would come back with: the latter is the number of the
+    last message that has come, and 0 for someone to whom nothing is numbered.
     """
 
     def __init__(self, name: str, connection: ClientConnection) -> None:
@@ -58,7 +63,11 @@ class Person:
         self.id = ""
         self.room = ""
         self.text = ""
+        self.token = ""
+        self.seq = 0
         self._held: deque[Message] = deque()
+        # While the answer to a join with `resume` is awaited: 0, or the number that it goes on from.
+        self._numbered_from: int | None = None
 
     def __repr__(self) -> str:
         return f"<{self.name} {self.id} in {self.room or 'no room'}>"
@@ -77,6 +86,7 @@ class Person:
 
     async def asks_to_join(self, code: str, **fields: object) -> None:
         """Send a ``join`` and leave the answer to be heard."""
+        self._numbered_from = 0 if fields.get("resume") else None
         await self.says("join", **{"roomId": code, "participantId": "", "name": self.name, **fields})
 
     async def joins(self, code: str, **fields: object) -> Message:
@@ -91,16 +101,43 @@ class Person:
         self.id, self.room = waiting["participantId"], waiting["roomId"]
         return waiting
 
+    async def asks_to_resume(self, lost: "Person", **fields: object) -> None:
+        """Send the ``join`` with which the same person, on this new connection, takes its place again."""
+        wish = {"roomId": lost.room, "resumeToken": lost.token, "lastSeq": lost.seq, **fields}
+        self._numbered_from = wish["lastSeq"] if isinstance(wish["lastSeq"], int) else 0
+        await self.says("join", **wish)
+
+    async def resumes(self, lost: "Person", **fields: object) -> Message:
+        """Take that place again. Returns the own message that says so; what was missed is to be heard yet."""
+        await self.asks_to_resume(lost, **fields)
+        own = await self.hears_something()
+        assert own["type"] in {"participant-joined", "waiting-room"}, own
+        assert (own["participantId"], own["name"], own.get("resumed")) == (lost.id, lost.name, True), own
+        self.id, self.room = own["participantId"], own["roomId"]
+        return own
+
     async def leaves(self) -> None:
         """Leave by word. Whether the server confirms it is open: what comes until it is done is dropped."""
         await self.says("leave")
+        self._numbered_from = self.seq
         await self.hears_everything()
-        self.id = self.room = ""
+        self.id = self.room = self.token = ""
+        self.seq, self._numbered_from = 0, None
 
-    async def hangs_up(self) -> None:
+    async def hangs_up(self, code: int = 1000) -> None:
         """Close the connection in good order."""
         async with asyncio.timeout(PATIENCE):
-            await self.connection.close()
+            await self.connection.close(code)
+
+    async def goes_away(self) -> None:
+        """What a browser does when its page is closed or loaded anew (RFC 6455, 7.4.1: 1001)."""
+        await self.hangs_up(1001)
+
+    async def falls_silent(self) -> None:
+        """End the stream without a close frame, as when a process is killed: the server gets a FIN."""
+        self.connection.transport.write_eof()
+        async with asyncio.timeout(PATIENCE):
+            await self.connection.wait_closed()
 
     async def vanishes(self) -> None:
         """Cut the connection off, without a word: the server gets a reset."""
@@ -200,6 +237,34 @@ class Person:
             assert message["message"] and message["code"], message
         elif self.room:
             assert message["roomId"] == self.room, f"{self!r} heard something of another room: {message}"
+        self._check_number(message)
+
+    def _check_number(self, message: Message) -> None:
+        """R40: nothing new to who did not ask; to others a number without a gap, from the own message on."""
+        about_resuming = RESUMING & message.keys()
+        if "resumeToken" in message and self._numbered_from is not None and not self.seq:
+            self._take_place(message, self._numbered_from)
+        elif self.seq and about_resuming:
+            self.seq += 1
+            assert about_resuming == {"seq"}, f"{self!r} heard {message}"
+            assert message["seq"] == self.seq, f"{self!r} heard {message}"
+        else:
+            has_left = self._numbered_from is not None
+            assert not about_resuming, f"{self!r} heard {message}"
+            assert not self.seq or has_left, f"{self!r} heard something without a number: {message}"
+
+    def _take_place(self, own: Message, last_seq: int) -> None:
+        """The own message says how to come back, and from where the numbers go on."""
+        if "resumed" not in own:
+            assert RESUMING & own.keys() == {"seq", "resumeToken", "resumeWindow"}, own
+            assert (last_seq, own["seq"]) == (0, 1), own
+        else:
+            assert own.keys() >= RESUMING, own
+            assert own["resumed"] is True, own
+            assert isinstance(own["replayed"], bool), own
+            assert own["seq"] == last_seq if own["replayed"] else own["seq"] > last_seq, own
+        assert isinstance(own["resumeToken"], str) and len(own["resumeToken"]) >= 32, own
+        self.token, self.seq, self._numbered_from = own["resumeToken"], own["seq"], None
 
 
 async def eventually(happens: Callable[[], Awaitable[bool]]) -> None:

@@ -32,6 +32,9 @@ def _addresses() -> Iterator[str]:
 
 _unused_addresses = _addresses()
 
+# What holds for all who meet, not only for who makes the room.
+_SHARED = frozenset({"password", "resume"})
+
 
 @dataclass(frozen=True)
 class Site:
@@ -153,12 +156,15 @@ class Stage:
         return connection
 
     async def meeting(self, *names: str, **fields: object) -> list[Person]:
-        """These people in a new ad-hoc room, all up to date. The first makes it, with ``fields``, as host."""
+        """These people in a new ad-hoc room, all up to date. The first makes it, with ``fields``, as host.
+
+        The others bring the password too, and with ``resume`` they all may come back.
+        """
         first, *others = [await self.arrives(name) for name in names]
         await first.joins(new_code(), **{"isHost": True, **fields})
         present = [first]
         for person in others:
-            await self.enters(person, present, **{k: v for k, v in fields.items() if k == "password"})
+            await self.enters(person, present, **{k: v for k, v in fields.items() if k in _SHARED})
             present.append(person)
         return present
 
@@ -177,18 +183,26 @@ class Stage:
             await person.hears("participant-joined", participantId=other.id, name=other.name)
             await other.hears("participant-joined", participantId=person.id, name=person.name)
 
-    async def newcomer(self, name: str, *present: Person) -> Person:
+    async def newcomer(self, name: str, *present: Person, **fields: object) -> Person:
         """Someone arrives and enters the room of those present."""
         person = await self.arrives(name)
-        await self.enters(person, list(present))
+        await self.enters(person, list(present), **fields)
         return person
 
-    async def waiting(self, name: str, *moderators: Person) -> Person:
+    async def waiting(self, name: str, *moderators: Person, **fields: object) -> Person:
         """Someone arrives and waits before the room of these moderators, who hear of it."""
         person = await self.arrives(name)
-        await person.knocks(moderators[0].room)
+        await person.knocks(moderators[0].room, **fields)
         for moderator in moderators:
             await moderator.hears("waiting-room", participantId=person.id, name=name)
+        return person
+
+    async def comes_back(self, lost: Person, *others: Person, **fields: object) -> Person:
+        """Someone takes its place again on a new connection, and the others hear so (R42)."""
+        person = await self.arrives(lost.name)
+        await person.resumes(lost, **fields)
+        for other in others:
+            await other.hears("participant-updated", participantId=person.id, isConnected=True)
         return person
 
     async def room(self, **fields: object) -> Message:

@@ -39,6 +39,18 @@ async def test_health_has_the_fields_of_the_reference(stage: Stage) -> None:
     assert health["peakParticipants"] >= health["totalParticipants"]
 
 
+@pytest.mark.house
+async def test_ready_says_that_people_may_come(stage: Stage) -> None:
+    """For load balancers: 200 while the server serves, with the headers of any answer (R29)."""
+    http = stage.http()
+    response = await http.get("/ready")
+    assert (response.status_code, response.json()) == (200, {"status": "ready"})
+    assert_headers(response)
+    assert (await http.head("/ready")).status_code == 200
+    assert_error(await http.post("/ready"), 405)
+    assert_error(await http.get("/ready/"), 404)
+
+
 async def test_health_counts_who_is_there(stage_with: StageWith) -> None:
     """The reference: participants now and at the peak. Who waits or has only connected is no participant."""
     stage = stage_with()

@@ -29,8 +29,17 @@ class Face(msgspec.Struct, frozen=True):
     is_connected: bool
 
 
-def face_of(source: Participant | events.ParticipantState, name: str) -> Face:
-    """The face that a participant has, or shows in an event."""
+def face_of(person: Participant, *, is_connected: bool) -> Face:
+    """The face that a participant has."""
+    return _face(person, person.name, is_connected=is_connected)
+
+
+def face_in(event: events.ParticipantState, name: str) -> Face:
+    """The face that a participant shows in an event."""
+    return _face(event, name, is_connected=event.is_connected)
+
+
+def _face(source: Participant | events.ParticipantState, name: str, *, is_connected: bool) -> Face:
     return Face(
         name,
         source.is_moderator,
@@ -38,7 +47,7 @@ def face_of(source: Participant | events.ParticipantState, name: str) -> Face:
         source.is_muted,
         source.is_video_off,
         source.is_hand_raised,
-        source.is_connected,
+        is_connected,
     )
 
 
@@ -97,7 +106,7 @@ class Client:
             case events.ParticipantJoined(_, own_id, name=name):
                 assert self.waits_as in (None, own_id), "whoever waited enters under the same id (R21)"
                 self.id = own_id
-                self.people = {own_id: face_of(message, name)}
+                self.people = {own_id: face_in(message, name)}
             case events.WaitingRoom(_, waiting_id):
                 assert self.waits_as is None
                 self.waits_as = waiting_id
@@ -112,9 +121,9 @@ class Client:
             case events.ParticipantJoined(name=name):
                 assert someone not in self.people
                 assert self.waiting.pop(someone, name) == name
-                self.people[someone] = face_of(message, name)
+                self.people[someone] = face_in(message, name)
             case events.ParticipantUpdated():
-                self.people[someone] = face_of(message, self.people[someone].name)
+                self.people[someone] = face_in(message, self.people[someone].name)
             case events.ParticipantLeft():
                 del (self.people if someone in self.people else self.waiting)[someone]
             case events.WaitingRoom(name=name):

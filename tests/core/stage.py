@@ -2,6 +2,7 @@
 
 People are known by a short name, which is their id as well; what they are called is that name capitalised.
 ``Stage`` carries out effects as a hub would, and fails a play at once whose effects no hub could carry out.
+The tokens of someone who may come back are its name with a number, and so are its connections.
 """
 
 from collections.abc import Iterator
@@ -10,7 +11,19 @@ from contextlib import contextmanager
 import msgspec
 import pytest
 
-from mikroroom.core.effects import Close, Effects, Gone, Held, Seated, Send, WrongToken
+from mikroroom.core.effects import (
+    Close,
+    Effects,
+    Gone,
+    Held,
+    Lapsed,
+    Resumed,
+    Seated,
+    Send,
+    Suspended,
+    WrongToken,
+)
+from mikroroom.core.resume import Returner, lapse, lose, restore, resume
 from mikroroom.core.room import Newcomer, Policy, Room, join, leave, open_room
 from mikroroom.core.rules import act
 from mikroroom.core.secrets import Password, digest_token
@@ -32,10 +45,15 @@ def sealed(password: str, salt: bytes = SALT) -> Password:
     return Password(salt, password.encode())
 
 
-def line(message: events.Message | Close) -> str:
+Heard = events.Message | Close | Resumed
+
+
+def line(message: Heard) -> str:
     """What someone hears, in a line: type, who, and whatever else the message says."""
     if isinstance(message, Close):
         return f"closed {message.code.value}"
+    if isinstance(message, Resumed):
+        return f"back: {line(message.own)}"
     words = [TYPE_OF[type(message)], message.participant_id or "server"]
     for field in type(message).__struct_fields__:
         value = getattr(message, field)
@@ -55,7 +73,9 @@ def line(message: events.Message | Close) -> str:
 class Stage:
     """A room with nobody in it yet. ``now`` is the time; ``guesses`` who came with a wrong creator token.
 
-    ``seated`` and ``held`` are kept from the effects alone, as a hub does it.
+    ``seated``, ``held`` and ``suspended`` (with the address) are kept from the effects alone, as a hub does
+    it, and so are ``connections``, and ``late`` with the tokens whose time is over. What is said to someone
+    who is suspended is kept for it. ``tokens`` are those that were given out last.
     """
 
     def __init__(
@@ -78,31 +98,72 @@ class Stage:
         )
         self.seated: dict[str, int] = {}
         self.held: set[str] = set()
+        self.suspended: dict[str, str] = {}
+        self.connections: dict[str, str] = {}
+        self.tokens: dict[str, str] = {}
+        self.late: list[bytes] = []
         self.guesses: list[str] = []
-        self._inboxes: dict[str, list[events.Message | Close]] = {}
+        self._inboxes: dict[str, list[Heard]] = {}
+        self._count = 0
 
     # Saying
 
-    def opens(self, name: str, *, address: str | None = None) -> None:
+    def opens(self, name: str, *, address: str | None = None, may_resume: bool = False) -> None:
         """Make the room ad hoc, and enter it."""
-        maker = Newcomer(name, name.capitalize(), address or f"{name}'s")
-        self._carry_out(open_room(self.room, maker, TOKEN))
+        maker = Newcomer(name, name.capitalize(), address or f"{name}'s", resume_token=f"{name}#1")
+        if not may_resume:
+            maker.resume_token = None
+        self._enters(maker, open_room(self.room, maker, TOKEN, self.policy))
 
     def joins(
-        self, name: str, *, password: str | None = None, token: str | None = None, address: str | None = None
+        self,
+        name: str,
+        *,
+        password: str | None = None,
+        token: str | None = None,
+        address: str | None = None,
+        may_resume: bool = False,
     ) -> None:
         """Come to the door, from an address of one's own unless told otherwise."""
         proof = sealed(password) if password else None
         newcomer = Newcomer(name, name.capitalize(), address or f"{name}'s", password, proof, token)
-        self._carry_out(join(self.room, newcomer, self.now, self.policy))
+        if may_resume:
+            newcomer.resume_token = f"{name}#1"
+        self._enters(newcomer, join(self.room, newcomer, self.now, self.policy))
 
     def leaves(self, name: str) -> None:
         """Go by word."""
         self._carry_out(leave(self.room, name, self.now, self.policy, by_word=True))
 
-    def is_lost(self, name: str) -> None:
-        """Go without a word."""
-        self._carry_out(leave(self.room, name, self.now, self.policy, by_word=False))
+    def is_lost(self, name: str, connection: str | None = None) -> None:
+        """Lose one's connection, or the one that is named."""
+        on = connection or self.connections.get(name, name)
+        self._carry_out(lose(self.room, name, on, self.now, self.policy))
+
+    def resumes(
+        self, name: str, *, token: str | None = None, address: str | None = None, restart: bool = False
+    ) -> None:
+        """Come back on a new connection, with the token given out last unless told otherwise."""
+        self._count += 1
+        returner = Returner(
+            f"{name}~{self._count}",
+            address or f"{name}'s",
+            self.tokens.get(name, "") if token is None else token,
+            f"{name}#{self._count + 1}",
+            is_restart=restart,
+        )
+        self._carry_out(resume(self.room, returner, self.now, self.policy), returner=returner)
+        self.tokens[name] = returner.next_token
+
+    def tidies(self) -> None:
+        """Let those go whose window has ended."""
+        self._carry_out(lapse(self.room, self.now, self.policy))
+
+    def restarts(self) -> None:
+        """Begin anew with the room as it was written down, and nobody connected."""
+        self.room = msgspec.msgpack.decode(msgspec.msgpack.encode(self.room), type=Room)
+        self.seated, self.held, self.suspended, self.connections = {}, set(), {}, {}
+        self._carry_out(restore(self.room, self.now, self.policy), is_restart=True)
 
     def does(self, name: str, request: requests.Message) -> None:
         """Ask for something."""
@@ -130,7 +191,7 @@ class Stage:
 
     # Hearing
 
-    def overhears(self, name: str) -> list[events.Message | Close]:
+    def overhears(self, name: str) -> list[Heard]:
         """What someone has heard since last asked, word for word."""
         return self._inboxes.pop(name, [])
 
@@ -159,64 +220,131 @@ class Stage:
             msgspec.msgpack.encode(self.room),
             dict(self.seated),
             set(self.held),
+            dict(self.suspended),
+            dict(self.connections),
+            list(self.late),
             list(self.guesses),
             inboxes,
         )
 
     # Behind the scenes
 
-    def _carry_out(self, effects: Effects) -> None:
+    def _enters(self, newcomer: Newcomer, effects: Effects) -> None:
+        self._carry_out(effects)
+        self.connections[newcomer.id] = newcomer.id
+        if newcomer.resume_token:
+            self.tokens[newcomer.id] = newcomer.resume_token
+
+    def _carry_out(
+        self, effects: Effects, *, returner: Returner | None = None, is_restart: bool = False
+    ) -> None:
+        # Who is about to be put where it is already, or was before the restart.
+        returned: set[str] = set()
         for effect in effects:
             match effect:
                 case Send(to, event):
-                    assert event.room_id == CODE
-                    assert event.timestamp == 0, "the hub stamps it"
-                    assert to
-                    assert len(set(to)) == len(to)
-                    for name in to:
-                        assert name in self.seated or name in self.held, f"{name} is not here to hear it"
-                        self._inboxes.setdefault(name, []).append(event)
-                case Seated(name, seats):
-                    assert name not in self.seated
-                    self.held.discard(name)
-                    self.seated[name] = seats
-                case Held(name):
-                    assert name not in self.seated
-                    assert name not in self.held
-                    self.held.add(name)
-                case Gone(name):
-                    self._goes(name)
-                case Close(name):
-                    self._goes(name)
-                    self._inboxes.setdefault(name, []).append(effect)
+                    self._tells(to, event, strangers=is_restart)
+                case Seated(name) | Held(name):
+                    self._is_placed(effect, name, is_back=name in returned)
+                    returned.discard(name)
+                case Gone(name) | Close(name):
+                    # After a restart there are people whom nobody knows: who cannot come back.
+                    self._goes(effect, name, is_known=not is_restart)
+                case Suspended(name, code, address):
+                    assert code == CODE
+                    self._is_suspended(name, address, is_known=not is_restart)
+                    returned |= {name} if is_restart else set()
+                case Resumed():
+                    assert returner is not None
+                    self._comes_back(effect, returner)
+                    returned.add(effect.id)
+                case Lapsed(tokens):
+                    assert tokens
+                    self.late += tokens
                 case WrongToken(name):
                     self.guesses.append(name)
+        assert not returned, "neither seated nor held"
         assert self.seated.keys() == self.room.participants.keys()
         assert self.held == self.room.waiting.keys()
+        addresses = {person.id: person.address for person in self.room.participants.values()}
+        addresses |= {person.id: person.address for person in self.room.waiting.values()}
+        assert self.suspended == {name: addresses[name] for name in self.room.suspended}
 
-    def _goes(self, name: str) -> None:
-        assert name in self.seated or name in self.held, f"{name} is not here to go"
+    def _is_placed(self, effect: Seated | Held, name: str, *, is_back: bool) -> None:
+        if isinstance(effect, Seated):
+            assert name not in self.seated or is_back
+            self.seated[name] = effect.seats
+            self.held.discard(name)
+        else:
+            assert name not in self.seated
+            assert name not in self.held or is_back
+            self.held.add(name)
+
+    def _is_suspended(self, name: str, address: str, *, is_known: bool) -> None:
+        assert (name in self.seated or name in self.held) is is_known
+        assert name not in self.suspended
+        self.suspended[name] = address
+        self.connections.pop(name, None)
+
+    def _tells(self, to: tuple[str, ...], event: events.Message, *, strangers: bool) -> None:
+        self._may_be_told(event)
+        assert to
+        assert len(set(to)) == len(to)
+        for name in to:
+            if name in self.seated or name in self.held:
+                self._inboxes.setdefault(name, []).append(event)
+            else:
+                assert strangers, f"{name} is not here to hear it"
+
+    def _may_be_told(self, event: events.Message) -> None:
+        assert event.room_id == CODE
+        assert event.timestamp == 0, "the hub stamps it"
+
+    def _comes_back(self, effect: Resumed, returner: Returner) -> None:
+        name = effect.id
+        assert name in self.seated or name in self.held
+        assert isinstance(effect.own, events.ParticipantJoined) is (name in self.seated)
+        assert (effect.connection, effect.is_restart) == (returner.connection, returner.is_restart)
+        assert (effect.own.participant_id, effect.own.resume_token) == (name, returner.next_token)
+        for event in (effect.own, *effect.overview):
+            self._may_be_told(event)
+        self.suspended.pop(name, None)
+        self.connections[name] = effect.connection
+        inbox = self._inboxes.setdefault(name, [])
+        inbox.append(effect)
+        inbox += effect.overview if effect.is_restart else ()
+
+    def _goes(self, effect: Gone | Close, name: str, *, is_known: bool) -> None:
+        assert not is_known or name in self.seated or name in self.held, f"{name} is not here to go"
+        if isinstance(effect, Close):
+            self._inboxes.setdefault(name, []).append(effect)
         self.seated.pop(name, None)
         self.held.discard(name)
+        self.suspended.pop(name, None)
+        self.connections.pop(name, None)
 
 
-def meeting(*names: str, seats: int = 8, max_waiting: int = 50) -> Stage:
+def meeting(*names: str, seats: int = 8, max_waiting: int = 50, may_resume: bool = False) -> Stage:
     """An ad-hoc room: the first one made it, the others joined, and all of them have heard it."""
     stage = Stage(seats=seats, max_waiting=max_waiting)
-    stage.opens(names[0])
+    stage.opens(names[0], may_resume=may_resume)
     for name in names[1:]:
-        stage.joins(name)
+        stage.joins(name, may_resume=may_resume)
     stage.heard()
     return stage
 
 
 def locked_meeting(
-    *names: str, waiting: tuple[str, ...] = (), seats: int = 8, max_waiting: int = 50
+    *names: str,
+    waiting: tuple[str, ...] = (),
+    seats: int = 8,
+    max_waiting: int = 50,
+    may_resume: bool = False,
 ) -> Stage:
     """The same, locked by its host, with others waiting to be admitted."""
-    stage = meeting(*names, seats=seats, max_waiting=max_waiting)
+    stage = meeting(*names, seats=seats, max_waiting=max_waiting, may_resume=may_resume)
     stage.locks(names[0])
     for name in waiting:
-        stage.joins(name)
+        stage.joins(name, may_resume=may_resume)
     stage.heard()
     return stage

@@ -2,7 +2,19 @@
 
 import msgspec
 
-from mikroroom.core.effects import Close, Effects, Gone, Held, Seated, Send, WrongToken, send
+from mikroroom.core.effects import (
+    Close,
+    Effects,
+    Gone,
+    Held,
+    Lapsed,
+    Resumed,
+    Seated,
+    Send,
+    Suspended,
+    WrongToken,
+    send,
+)
 from mikroroom.protocol import events
 from mikroroom.protocol.codes import CloseCode
 
@@ -28,5 +40,18 @@ def test_effects_are_carried_elsewhere_as_they_are() -> None:
         Gone("cleo"),
         Close("eve", CloseCode.KICKED, "kicked"),
         WrongToken("dora"),
+        Suspended("bob", "ABC123", "192.0.2.1"),
+        Resumed(
+            "bob",
+            "a connection",
+            events.ParticipantJoined("ABC123", "bob", name="Bob", resume_token="secret", resume_window=0.5),
+            (
+                events.ParticipantJoined("ABC123", "ada", name="Ada"),
+                events.RoomLocked("ABC123", "ada", "ada"),
+            ),
+            is_restart=True,
+        ),
+        Resumed("dora", "another", events.WaitingRoom("ABC123", "dora", name="Dora"), (), is_restart=False),
+        Lapsed((b"digest", b"another")),
     ]
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(effects), type=Effects) == effects

@@ -190,9 +190,9 @@ def test_mute_and_unmute_are_heard_by_all_and_the_target_hears_the_action_first(
 
 def test_mute_leaves_the_rest_of_the_state_alone() -> None:
     """R24, R12: and it is told whole."""
-    stage = meeting("ada", "bob")
+    stage = meeting("ada", "bob", may_resume=True)
     stage.does("bob", requests.UpdateState(is_video_off=True, is_hand_raised=True))
-    stage.room.participants["bob"].is_connected = False
+    stage.is_lost("bob")
     stage.heard()
     stage.acts_on("ada", "bob", "mute")
     assert stage.overhears("ada") == [

@@ -63,10 +63,10 @@ def test_newcomer_to_a_locked_room_hears_the_lock_then_the_recordings_then_who_w
 
 def test_newcomer_hears_the_true_state_of_everyone() -> None:
     """R12: late joiners see what is, not what was at the door."""
-    stage = meeting("ada", "bob")
+    stage = meeting("ada", "bob", may_resume=True)
     stage.does("ada", requests.UpdateState(is_muted=True, is_hand_raised=True))
     stage.does("bob", requests.UpdateState(is_video_off=True))
-    stage.room.participants["bob"].is_connected = False
+    stage.is_lost("bob")
     stage.joins("cleo")
     _, ada, bob = stage.overhears("cleo")
     assert ada == events.ParticipantJoined(
@@ -422,8 +422,8 @@ def test_longest_present_participant_follows_where_there_is_no_moderator() -> No
 
 def test_connected_follows_before_suspended() -> None:
     """R25."""
-    stage = meeting("ada", "bob", "cleo")
-    stage.room.participants["bob"].is_connected = False
+    stage = meeting("ada", "bob", "cleo", may_resume=True)
+    stage.is_lost("bob")
     stage.leaves("ada")
     assert "participant-updated cleo moderator host" in stage.hears("cleo")
 

@@ -1,8 +1,9 @@
 """What holds in a room after any history, whoever does whatever in whichever order.
 
 Hypothesis tells the story: people come, with and without tokens and passwords, ask for what they may and what
-they may not, and go or are lost. After each step every client, which knows nothing but what it heard, must
-know what is. What is to be refused, the law at the end says in words of its own.
+they may not, go, are lost, and come back; the server restarts. After each step every client that can be
+reached, which knows nothing but what it heard, must know what is. What is to be refused, the law at the end
+says in words of its own.
 """
 
 from collections.abc import Iterable
@@ -20,12 +21,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from mikroroom.core.effects import Close, Resumed
 from mikroroom.core.room import Room
-from mikroroom.protocol import requests
+from mikroroom.core.secrets import digest_token
+from mikroroom.protocol import events, requests
 from mikroroom.protocol.codes import ErrorCode
 
-from .client import Client, face_of
-from .stage import KICK_WAIT, RESUME_WINDOW, TOKEN, Stage
+from .client import Client, face_in, face_of
+from .stage import KICK_WAIT, RESUME_WINDOW, TOKEN, Heard, Stage
 
 PASSWORD = "sesame"
 ADDRESSES = ("here", "there", "elsewhere")
@@ -46,6 +49,18 @@ actions = st.sampled_from(get_args(requests.Action))
 EVERYONES = (requests.UpdateState, requests.RaiseHand, requests.LowerHand)
 
 
+class Away:
+    """Someone whom nothing reaches: its connection is lost, or half dead. ``missed`` is kept for it.
+
+    ``must_begin_anew`` once what it missed is not held any more; ``since`` when the server noticed.
+    """
+
+    def __init__(self) -> None:
+        self.missed: list[Heard] = []
+        self.must_begin_anew = False
+        self.since: int | None = None
+
+
 class History(RuleBasedStateMachine):
     """One room, and after it has ended the next one."""
 
@@ -62,6 +77,10 @@ class History(RuleBasedStateMachine):
             seats=seats, password=self.password, is_precreated=is_precreated, max_waiting=max_waiting
         )
         self.clients: dict[str, Client] = {}
+        self.away: dict[str, Away] = {}
+        # The tokens by which someone may come back, the one given out last first; and those of the past.
+        self.tokens: dict[str, list[str]] = {}
+        self.dead_tokens: list[str] = []
         self.creators: set[str] = set()
         self.kicked: dict[str, int] = {}
         self.addresses: dict[str, str] = {}
@@ -72,19 +91,22 @@ class History(RuleBasedStateMachine):
             self.stage.opens(maker, address="here")
             self._everyone_listens()
 
-    @rule(address=st.sampled_from(ADDRESSES))
-    def somebody_comes(self, address: str) -> None:
+    @rule(address=st.sampled_from(ADDRESSES), may_resume=st.booleans())
+    def somebody_comes(self, address: str, may_resume: bool) -> None:
         """Someone with nothing to hide."""
-        self._comes(address, token=None, password=self.password)
+        self._comes(address, token=None, password=self.password, may_resume=may_resume)
 
     @rule(
         address=st.sampled_from(ADDRESSES),
         token=st.sampled_from([TOKEN, "wrong", None]),
         password=st.sampled_from([PASSWORD, "wrong", None]),
+        may_resume=st.booleans(),
     )
-    def somebody_comes_with_something(self, address: str, token: str | None, password: str | None) -> None:
+    def somebody_comes_with_something(
+        self, address: str, token: str | None, password: str | None, may_resume: bool
+    ) -> None:
         """A creator, someone who would be one, someone who does not know the password."""
-        self._comes(address, token=token, password=password)
+        self._comes(address, token=token, password=password, may_resume=may_resume)
 
     @precondition(lambda self: self.clients)
     @rule(who=places, by_word=st.booleans())
@@ -96,7 +118,82 @@ class History(RuleBasedStateMachine):
     @rule(by_word=st.booleans())
     def host_goes_while_people_wait(self, by_word: bool) -> None:
         """Another one must hear of them, or they of the end."""
-        self._goes(next(name for name, client in self.clients.items() if client.is_host), by_word=by_word)
+        people = self.stage.room.participants.values()
+        self._goes(next(person.id for person in people if person.is_host), by_word=by_word)
+
+    @precondition(lambda self: self.tokens)
+    @rule(who=places)
+    def connection_is_half_dead(self, who: int) -> None:
+        """Nothing gets through any more, and the server has not noticed (R43)."""
+        name = _one_of(self.tokens, who)
+        if name not in self.away:
+            self.away[name] = Away()
+
+    @precondition(lambda self: self.tokens)
+    @rule(
+        who=places,
+        which=st.integers(0, 1),
+        restart=st.booleans() | st.just(False),
+        anew=st.booleans(),
+        is_told=st.booleans() | st.just(True),
+        address=st.sampled_from(ADDRESSES),
+    )
+    def somebody_comes_back(
+        self, who: int, which: int, restart: bool, anew: bool, is_told: bool, address: str
+    ) -> None:
+        """From being away or over a connection that is well; or the answer to that is lost (R42)."""
+        name = _one_of(self.away or self.tokens, who)
+        tokens = self.tokens[name]
+        token = tokens[which % len(tokens)]
+        former = self.stage.connections.get(name)
+        away = self.away.pop(name, None) or Away()
+        away.missed += self.stage.overhears(name)
+        self.stage.resumes(name, token=token, restart=restart, address=address)
+        self.addresses[name] = address
+        self.dead_tokens += [old for old in tokens if old != token]
+        self.tokens[name] = [self.stage.tokens[name], token]
+        answer, *_ = self.stage.overhears(name)
+        assert isinstance(answer, Resumed)
+        away.must_begin_anew |= restart or anew
+        if former is not None:
+            before = self.stage.picture()
+            self.stage.is_lost(name, connection=former)
+            assert self.stage.picture() == before, "it is on another one"
+        if is_told:
+            self._is_back(name, away, answer)
+        else:
+            away.since = None
+            self.away[name] = away
+        self._everyone_listens()
+
+    @precondition(lambda self: self.dead_tokens or self.tokens)
+    @rule(which=places)
+    def somebody_comes_back_too_late(self, which: int) -> None:
+        """Or never was here (R45)."""
+        issued = [token[:-1] + chr(ord(token[-1]) ^ 1) for tokens in self.tokens.values() for token in tokens]
+        token = _one_of([*self.dead_tokens[-6:], *issued, ""], which)
+        if not any(token in tokens for tokens in self.tokens.values()):
+            with self.stage.refuses(ErrorCode.RESUME_FAILED):
+                self.stage.resumes("late", token=token)
+
+    @rule(is_crash=st.booleans())
+    def server_restarts(self, is_crash: bool) -> None:
+        """As planned, when everyone is lost first; or not, and what was said is forgotten (R46)."""
+        if not is_crash:
+            for name in list(self.stage.connections):
+                if name in {*self.stage.room.participants, *self.stage.room.waiting}:
+                    self._is_lost(name)
+        connected = [name for name in self.stage.connections if name not in self.tokens]
+        self.stage.restarts()
+        for name in connected:
+            del self.clients[name]
+        for name in self.tokens:
+            away = self.away.setdefault(name, Away())
+            away.since = self.stage.now
+            away.must_begin_anew |= is_crash
+        # Whatever was said on the way is heard with the rest.
+        self._everyone_listens()
+        self._perhaps_the_room_is_gone()
 
     @precondition(lambda self: self.stage.room.participants)
     @rule(addresses=st.lists(st.sampled_from(ADDRESSES), min_size=1, max_size=3))
@@ -153,10 +250,24 @@ class History(RuleBasedStateMachine):
             request = saying if isinstance(saying, requests.Message) else saying(target)
         self._says(_one_of(cast, who), request)
 
-    @rule(milliseconds=st.sampled_from([1, RESUME_WINDOW, KICK_WAIT - 1, KICK_WAIT]))
+    @rule(milliseconds=st.sampled_from([1, RESUME_WINDOW // 2, RESUME_WINDOW, KICK_WAIT - 1, KICK_WAIT]))
     def time_passes(self, milliseconds: int) -> None:
-        """A kicked address may come back, a lingering room ends."""
+        """A kicked address may come back, a window and a lingering room end (R24, R41, R4)."""
         self.stage.passes(milliseconds)
+        late = [name for name, away in self.away.items() if self._is_over(away)]
+        valid = {digest_token(token): name for name in late for token in self.tokens[name]}
+        for name in late:
+            with self.stage.refuses(ErrorCode.RESUME_FAILED):
+                self.stage.resumes(name, token=self.tokens[name][0])
+        told = len(self.stage.late)
+        self.stage.tidies()
+        sent_away = {
+            name for name in late if any(isinstance(m, Close) for m in self.stage._inboxes.get(name, ()))
+        }
+        expected = {digest for digest, name in valid.items() if name not in sent_away}
+        assert expected <= set(self.stage.late[told:]) <= set(valid), "late is not wrong (R45)"
+        self._everyone_listens()
+        assert not {*late} & {*self.stage.room.participants, *self.stage.room.waiting}
         self._perhaps_the_room_is_gone()
 
     @rule()
@@ -170,10 +281,15 @@ class History(RuleBasedStateMachine):
     def every_participant_knows_what_is(self) -> None:
         """Who is there and how, whether it is locked, who records; and moderators who waits."""
         room = self.stage.room
-        people = {person.id: face_of(person, person.name) for person in room.participants.values()}
+        people = {
+            person.id: face_of(person, is_connected=person.id not in room.suspended)
+            for person in room.participants.values()
+        }
         waiting = [(person.id, person.name) for person in room.waiting.values()]
         for person in room.participants.values():
             client = self.clients[person.id]
+            if person.id in self.away:
+                continue
             assert client.id == person.id
             assert client.people == people
             assert client.is_locked is (room.locked_by is not None)
@@ -183,7 +299,7 @@ class History(RuleBasedStateMachine):
     @invariant()
     def everyone_who_waits_knows_just_that(self) -> None:
         """R20."""
-        for name in self.stage.room.waiting:
+        for name in self.stage.room.waiting.keys() - self.away.keys():
             client = self.clients[name]
             assert (client.waits_as, client.id, client.people) == (name, None, {})
 
@@ -194,8 +310,21 @@ class History(RuleBasedStateMachine):
         gone = [name for name, client in self.clients.items() if client.closed_with is not None]
         assert there.isdisjoint(gone)
         for name in gone:
-            del self.clients[name]
+            self._is_gone(name)
         assert self.clients.keys() == there
+        assert self.tokens.keys() <= there
+
+    @invariant()
+    def whoever_is_suspended_is_away_and_whoever_is_not_is_not(self) -> None:
+        """R41: those who may not come back are never suspended; the first to lapse stands first."""
+        suspended = self.stage.room.suspended
+        noticed = {
+            name: away.since + RESUME_WINDOW for name, away in self.away.items() if away.since is not None
+        }
+        assert suspended == noticed
+        assert list(suspended.values()) == sorted(suspended.values())
+        assert suspended.keys() <= self.tokens.keys()
+        assert not any(until <= self.stage.now for until in suspended.values())
 
     @invariant()
     def there_is_one_host_while_anyone_is(self) -> None:
@@ -266,7 +395,9 @@ class History(RuleBasedStateMachine):
                 return ErrorCode.UNAUTHORIZED
         return None
 
-    def _comes(self, address: str, *, token: str | None, password: str | None) -> None:
+    def _comes(
+        self, address: str, *, token: str | None, password: str | None, may_resume: bool = False
+    ) -> None:
         """Newcomers enter, wait, or are refused."""
         code, waits = self._law_of_the_door(address, token, password)
         name = self._somebody_new(address)
@@ -275,7 +406,9 @@ class History(RuleBasedStateMachine):
             with self.stage.refuses(code):
                 self.stage.joins(name, password=password, token=token, address=address)
             return
-        self.stage.joins(name, password=password, token=token, address=address)
+        self.stage.joins(name, password=password, token=token, address=address, may_resume=may_resume)
+        if may_resume:
+            self.tokens[name] = [self.stage.tokens[name]]
         assert (name in self.stage.held) is waits
         assert (name in self.stage.guesses) is (token == "wrong")
         if token == TOKEN:
@@ -285,16 +418,56 @@ class History(RuleBasedStateMachine):
 
     def _goes(self, name: str, *, by_word: bool) -> None:
         """By word, or because the connection is lost."""
-        if by_word:
+        if by_word and name not in self.away:
             self.stage.leaves(name)
-        else:
-            self.stage.is_lost(name)
-        self._everyone_listens()
-        del self.clients[name]
+            self._everyone_listens()
+            self._is_gone(name)
+        elif name in self.stage.connections:
+            self._is_lost(name)
         self._perhaps_the_room_is_gone()
+
+    def _is_lost(self, name: str) -> None:
+        """The server has noticed: it is suspended, or gone if it cannot come back (R41)."""
+        self.stage.is_lost(name)
+        if name in self.tokens:
+            away = self.away.setdefault(name, Away())
+            away.since = self.stage.now
+            assert name in self.stage.suspended
+        self._everyone_listens()
+        if name not in self.tokens:
+            self._is_gone(name)
+
+    def _is_gone(self, name: str) -> None:
+        del self.clients[name]
+        self.away.pop(name, None)
+        self.dead_tokens += self.tokens.pop(name, [])
+
+    def _is_over(self, away: Away) -> bool:
+        return away.since is not None and away.since + RESUME_WINDOW <= self.stage.now
+
+    def _is_back(self, name: str, away: Away, answer: Resumed) -> None:
+        """It hears what it missed; or all there is, and forgets what was before (R42)."""
+        if away.must_begin_anew:
+            client = self.clients[name] = Client()
+            client.hears(answer.own)
+            for event in answer.overview:
+                client.hears(event)
+            return
+        client = self.clients[name]
+        for message in away.missed:
+            if not isinstance(message, Resumed):
+                client.hears(message)
+        if isinstance(answer.own, events.ParticipantJoined):
+            assert client.id == name
+            # What it missed may say that it is not connected: as to itself, it goes by its own message.
+            face = face_in(answer.own, answer.own.name)
+            assert msgspec.structs.replace(client.people[name], is_connected=True) == face
+            client.people[name] = face
 
     def _says(self, name: str, request: requests.Message) -> None:
         """What is asked for is done, or refused."""
+        if name in self.away:
+            return  # nothing gets through
         code = self._law_of_the_room(name, request)
         if code is not None:
             with self.stage.refuses(code):
@@ -335,9 +508,16 @@ class History(RuleBasedStateMachine):
         return name
 
     def _everyone_listens(self) -> None:
+        there = {*self.stage.room.participants, *self.stage.room.waiting}
         for name, client in self.clients.items():
-            for message in self.stage.overhears(name):
-                client.hears(message)
+            if name not in self.away:
+                for message in self.stage.overhears(name):
+                    assert not isinstance(message, Resumed)
+                    client.hears(message)
+            else:
+                self.away[name].missed += self.stage.overhears(name)
+        for name in self.away.keys() - there:  # it will find out when it comes back
+            self._is_gone(name)
         assert self.stage.heard() == {}, "somebody heard something after going"
 
     def _perhaps_the_room_is_gone(self) -> None:
@@ -363,7 +543,7 @@ def test_any_history_leaves_everyone_with_the_truth() -> None:
         settings=settings(
             derandomize=True,
             deadline=None,
-            max_examples=150,
+            max_examples=100,
             stateful_step_count=100,
             suppress_health_check=[HealthCheck.too_slow],  # of a busy machine
         ),

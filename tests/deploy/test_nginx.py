@@ -89,8 +89,10 @@ async def test_each_client_has_its_own_limits_whatever_it_claims(site: str) -> N
     async with AsyncExitStack() as connections:
 
         async def connects(address: str, claim: str) -> None:
-            options = {"local_addr": (address, 0), "additional_headers": {"X-Forwarded-For": claim}}
-            await connections.enter_async_context(Client.connect(f"ws://{site}/ws", **options))
+            forged = {"X-Forwarded-For": claim}
+            await connections.enter_async_context(
+                Client.connect(f"ws://{site}/ws", local_addr=(address, 0), additional_headers=forged)
+            )
 
         for number in range(10):
             await connects("127.8.0.1", f"192.0.2.{number}")

@@ -1,4 +1,5 @@
-"""The cast: ``House`` is a hub with people before it, ``Person`` a client whose connection only records.
+"""The cast: ``House`` is a hub with people before it, ``Person`` a client whose connection only records,
+``Disk`` what is left when the hub is no more.
 
 Nothing here touches a socket. ``House.settles`` lets everything that is under way come to its end.
 """
@@ -9,9 +10,11 @@ import itertools
 import json
 from collections.abc import Sequence
 from random import Random
-from typing import Any
+from typing import Any, cast
 
-from mikroroom.core.room import Policy
+import msgspec
+
+from mikroroom.core.room import Policy, Room
 from mikroroom.core.secrets import Password
 from mikroroom.hub.hashing import Hasher
 from mikroroom.hub.hub import Hub
@@ -19,12 +22,13 @@ from mikroroom.hub.session import Session
 from mikroroom.protocol.codec import HEADROOM, Frame
 from mikroroom.settings import Settings
 from mikroroom.stores.memory import MemoryStore
-from mikroroom.stores.port import Store
+from mikroroom.stores.port import Kept, Store
 
 Message = dict[str, Any]
 
 CODE = "ABC234"
 NOON = 1_800_000_000_000
+POLICY = Policy(latent_age=1_000, resume_window=30_000, kick_wait=600_000, max_waiting=50)
 
 
 class Clock:
@@ -92,14 +96,64 @@ class Hashing(Hasher):
         return Password(salt, hashlib.sha256(salt + password.encode()).digest())
 
 
+class Disk:
+    """What a journal is to a store, without a disk: what is written is there at once."""
+
+    def __init__(self) -> None:
+        self.rooms: dict[str, bytes] = {}
+        self.kept: dict[str, Kept] = {}
+        self._taken: dict[str, Kept] = {}
+        self._noted: dict[str, int] = {}
+
+    def open(self) -> list[Room]:
+        """The rooms; and what the last stop kept is there to be taken, this once."""
+        self._taken, self.kept = self.kept, {}
+        return [msgspec.msgpack.decode(record, type=Room) for record in self.rooms.values()]
+
+    def put(self, room: Room) -> None:
+        """A room has changed."""
+        self.rooms[room.code] = msgspec.msgpack.encode(room)
+
+    def write(self, room: Room) -> None:
+        """Likewise; there is nothing to wait for."""
+        self.put(room)
+
+    def remove(self, code: str) -> None:
+        """A room is gone."""
+        self.rooms.pop(code, None)
+
+    def take_kept(self, code: str, participant_id: str) -> Kept | None:
+        """What was kept for someone, once; after a crash only how much had come from it."""
+        noted = self._noted.get(participant_id)
+        crashed = None if noted is None else Kept(0, noted, 0, [], is_whole=False)
+        return self._taken.pop(participant_id, crashed)
+
+    def note_taken(self, code: str, participant_id: str, client_seq: int) -> None:
+        """A numbered message was taken."""
+        self._noted[participant_id] = client_seq
+
+    def retry(self) -> list[Room]:
+        """Nothing ever fails."""
+        return []
+
+    async def close(self, kept: dict[str, Kept]) -> None:
+        """A planned stop."""
+        self.kept = msgspec.msgpack.decode(msgspec.msgpack.encode(kept), type=dict[str, Kept])
+
+
 class Person:
-    """A client: says things, and hears what its connection was given since it last listened."""
+    """A client: says things, and hears what its connection was given since it last listened.
+
+    ``token`` and ``last_seq`` are what it has heard that it needs to come back.
+    """
 
     def __init__(self, name: str, session: Session, tape: Tape) -> None:
         self.name = name
         self.session = session
         self.tape = tape
         self.id = ""
+        self.token = ""
+        self.last_seq = 0
         self._heard = 0
 
     def __repr__(self) -> str:
@@ -124,7 +178,11 @@ class Person:
     def hears(self) -> list[Message]:
         """What came since the last time."""
         new, self._heard = self.tape.frames[self._heard :], len(self.tape.frames)
-        return [json.loads(frame) for frame in new]
+        messages = [json.loads(frame) for frame in new]
+        for message in messages:
+            self.token = message.get("resumeToken", self.token)
+            self.last_seq = message.get("seq", self.last_seq)
+        return messages
 
     def hears_types(self) -> list[str]:
         """Only the types of what came since the last time, an error as its code."""
@@ -139,9 +197,20 @@ class Person:
 class House:
     """A hub, and the people who come to it, each from an address of its own unless told otherwise."""
 
-    def __init__(self, settings: Settings, store: Store | None = None) -> None:
-        self.clock = Clock()
-        self.wall = Clock()
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store | None = None,
+        *,
+        disk: Disk | None = None,
+        clock: Clock | None = None,
+        seed: int = 7,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock or Clock()
+        self.wall = Clock(self.clock.now)
+        self.disk = disk or Disk()
+        self.successor: House | None = None
         policy = Policy(
             latent_age=int(settings.latent_room_age * 1_000),
             resume_window=int(settings.resume_window * 1_000),
@@ -151,14 +220,15 @@ class House:
         self.store = store or MemoryStore(
             max_rooms=settings.max_rooms,
             max_latent_rooms=settings.max_latent_rooms,
-            latent_age=policy.latent_age,
+            policy=policy,
             clock=self.clock,
+            journal=cast("Any", self.disk),
         )
         self.hub = Hub(
             settings,
             self.store,
             policy,
-            Random(7),
+            Random(seed),
             clock=self.clock,
             ticks=lambda: self.clock.now / 1_000,
             wall=self.wall,
@@ -178,15 +248,45 @@ class House:
         self.people.append(person)
         return person
 
-    def meeting(self, *names: str, code: str = CODE, **fields: object) -> list[Person]:
+    def meeting(
+        self, *names: str, code: str = CODE, resume: bool | None = None, **fields: object
+    ) -> list[Person]:
         """These people in a new room without a password, with nothing left to be heard. The first is host."""
         people = [self.arrives(name) for name in names]
         for person in people:
-            person.joins(code, **({"isHost": True, **fields} if person is people[0] else {}))
+            wish = {"isHost": True, **fields} if person is people[0] else {}
+            person.joins(code, **wish, **({"resume": resume} if resume else {}))
             assert person.session.id, f"{person} was refused: {person.hears()}"
             person.id = person.session.id
         self.nobody_listens()
         return people
+
+    def comes_back(self, person: Person, address: str | None = None, /, **fields: object) -> Person:
+        """Someone connects to take its place again by what it has heard. Whether it worked is to be heard."""
+        again = self.arrives(person.name, address or person.session.address)
+        again.token, again.last_seq = person.token, person.last_seq
+        again.joins(**{"name": None, "resumeToken": person.token, "lastSeq": person.last_seq, **fields})
+        again.id = again.session.id or ""
+        return again
+
+    async def restarts(self) -> "House":
+        """A planned restart."""
+        await self.hub.stop()
+        return self._succeeded()
+
+    def crashes(self) -> "House":
+        """An unplanned one: nobody hears of it, and what was said is forgotten."""
+        assert isinstance(self.store, MemoryStore)
+        self.store._journal = None
+        assert self.hub._tidying is not None
+        self.hub._tidying.cancel()
+        return self._succeeded()
+
+    def _succeeded(self) -> "House":
+        seed = self.hub._random.getrandbits(32)
+        self.successor = House(self.settings, disk=self.disk, clock=self.clock, seed=seed)
+        self.successor._addresses = self._addresses
+        return self.successor
 
     def nobody_listens(self) -> None:
         """What was said up to now is of no interest."""
@@ -204,12 +304,18 @@ class House:
                 return
 
     async def everyone_goes(self) -> None:
-        """All connections are lost, and nothing is left of them."""
+        """All connections are lost, all windows end, and nothing is left of anyone."""
         self.hashing.goes_on()
         for person in self.people:
             person.is_lost()
         await self.settles()
-        assert self.hub._sessions == {}
-        assert self.hub._audiences == {}
-        assert self.hub.participants == 0
+        if self.hub.roster._people:
+            self.clock.passes(int(self.settings.resume_window * 1_000))
+            self.hub._tidy()
+            await self.settles()
+        assert self.hub.limits._expected == {}
+        assert self.hub.roster._returning == {}
+        assert self.hub.roster._people == {}
+        assert self.hub.roster._audiences == {}
+        assert self.hub.roster.participants == 0
         assert self.hub.active_rooms() == 0

@@ -8,10 +8,11 @@ import pytest
 from mikroroom.core.effects import Effects
 from mikroroom.core.room import Room
 from mikroroom.hub import hub as hubs
+from mikroroom.protocol.codes import CloseCode
 from mikroroom.stores.memory import MemoryStore
 from mikroroom.stores.port import Step, Verb
 
-from .cast import CODE, Clock
+from .cast import CODE, POLICY, Clock
 from .conftest import HouseWith
 
 
@@ -19,7 +20,7 @@ class Faulty(MemoryStore):
     """A store that fails when told to; ``is_far`` if its answers have to be waited for."""
 
     def __init__(self) -> None:
-        super().__init__(max_rooms=100, max_latent_rooms=10, latent_age=1_000, clock=Clock())
+        super().__init__(max_rooms=100, max_latent_rooms=10, policy=POLICY, clock=Clock())
         self.fault: Exception | None = None
         self.is_far = False
 
@@ -106,7 +107,7 @@ async def test_a_join_that_fails_leaves_its_client_outside_and_able_to_try_again
     await house.settles()
     assert ada.hears_types() == ["SERVER_ERROR", "NOT_IN_ROOM"]
     assert bob.hears_types() == ["SERVER_ERROR"]
-    assert house.hub._sessions == {}
+    assert house.hub.roster._people == {}
     assert len(faults_in(caplog)) == 2
 
     store.fault, store.is_far = None, False
@@ -137,7 +138,7 @@ async def test_a_meeting_over_a_store_that_is_far_away_is_a_meeting(house_with: 
     await house.settles()
     for _ in range(5):
         await asyncio.sleep(0)
-    assert (house.hub.participants, house.hub._sessions, house.hub._partings) == (0, {}, set())
+    assert (house.hub.roster.participants, house.hub.roster._people, house.hub._partings) == (0, {}, set())
 
 
 @pytest.mark.parametrize("is_far", [False, True])
@@ -151,7 +152,7 @@ async def test_a_loss_that_the_store_cannot_take_is_told_to_it_again(
     bob.is_lost()
     await house.settles()
     assert [line.split()[0] for line in lines_in(caplog, logging.WARNING)] == ["store-failed"]
-    assert house.hub.participants == 1
+    assert house.hub.roster.participants == 1
     assert ada.hears() == []
 
     store.fault = None
@@ -173,16 +174,19 @@ async def test_tidying_goes_on_after_a_fault(house_with: HouseWith, monkeypatch:
     store.fault = None
 
 
-async def test_a_stopped_hub_starts_again_with_the_people_it_has(house_with: HouseWith) -> None:
+async def test_a_stopped_hub_starts_again_with_the_rooms_it_has(house_with: HouseWith) -> None:
+    """All connections are closed by a stop; whoever simply comes again finds the room (R46)."""
     house = house_with()
     ada, bob = house.meeting("Ada", "Bob")
     await house.hub.stop()
+    assert (ada.closed, bob.closed) == (CloseCode.RESTARTING, CloseCode.RESTARTING)
+    assert (house.hub.is_stopping, house.hub.roster._people) == (True, {})
     house.hub.start()
-    ada.says("chat", text="still here?")
-    bob.says("raise-hand")
-    assert bob.hears_types() == ["chat"]
-    assert ada.hears_types() == ["chat", "raise-hand", "participant-updated"]
-    assert set(house.hub._audiences[CODE]) == {ada.id, bob.id}
+    assert not house.hub.is_stopping
+    cleo = house.arrives("Cleo")
+    cleo.joins()
+    assert cleo.hears_types() == ["participant-joined"]
+    assert set(house.hub.roster._audiences[CODE]) == {cleo.session.id}
 
 
 async def test_starting_twice_is_starting_once(

@@ -239,7 +239,7 @@ async def test_all_slow_readers_of_one_message_go_together(house: House) -> None
     await house.settles()
     assert [person.closed for person in people] == [None, 4001, 4001, 4001, None]
     assert people[4].hears_types() == ["chat"] + ["participant-left"] * 3
-    assert set(house.hub._audiences[CODE]) == {people[0].id, people[4].id}
+    assert set(house.hub.roster._audiences[CODE]) == {people[0].id, people[4].id}
 
 
 async def test_the_host_reading_too_slowly_passes_the_room_on(house: House) -> None:

@@ -16,7 +16,7 @@ from mikroroom.protocol.requests import CreateRoom
 from mikroroom.stores.memory import MemoryStore
 from mikroroom.stores.port import CodeTaken, Step
 
-from .cast import CODE, Clock
+from .cast import CODE, POLICY, Clock
 from .conftest import HouseWith
 
 
@@ -24,7 +24,7 @@ class Contested(MemoryStore):
     """A store in which somebody else is always a moment faster, so many times."""
 
     def __init__(self, rival: Room, times: int = 1) -> None:
-        super().__init__(max_rooms=100, max_latent_rooms=10, latent_age=1_000, clock=Clock())
+        super().__init__(max_rooms=100, max_latent_rooms=10, policy=POLICY, clock=Clock())
         self.rival = rival
         self.times = times
         self.asked: list[str] = []
@@ -169,7 +169,7 @@ async def test_a_join_refused_for_too_many_passwords_leaves_nothing_behind(
     await house.settles()
     assert ada.hears_types() == ["SERVER_ERROR"]
     assert ada.session.id is None
-    assert house.hub._sessions == {}
+    assert house.hub.roster._people == {}
     assert hasher._queues == {}
     monkeypatch.setattr(hashing, "MAX_CLIENTS", 1)
     gate.set()

@@ -155,8 +155,8 @@ async def test_a_connection_lost_while_its_join_is_hashed_leaves_no_ghost(
     await house.settles()
 
     assert ada.hears_types() == [], "whoever is gone does not come in first"
-    assert house.hub.participants == 1
-    assert set(house.hub._sessions) == set(house.hub._audiences[CODE]) == {ada.session.id}
+    assert house.hub.roster.participants == 1
+    assert set(house.hub.roster._people) == set(house.hub.roster._audiences[CODE]) == {ada.session.id}
 
 
 async def test_a_room_made_by_someone_lost_meanwhile_is_not_kept(house: House) -> None:
@@ -184,7 +184,7 @@ async def test_someone_closed_for_reading_too_slowly_while_its_join_is_hashed_le
     await house.settles()
     assert bob.closed == CloseCode.SLOW_READER
     assert ada.hears_types() == ["participant-joined", "participant-left"]
-    assert house.hub.participants == 1
+    assert house.hub.roster.participants == 1
 
 
 async def test_the_last_seat_goes_to_whoever_commits_first(house: House) -> None:

@@ -17,9 +17,9 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often which type of message was encoded by the hub."""
     counts: Counter[str] = Counter()
 
-    def count(message: events.Message, into: codec.Frame | None = None) -> codec.Frame:
+    def count(message: events.Message) -> codec.Frame:
         counts[codec.TYPE_OF[type(message)]] += 1
-        return codec.frame(message, into)
+        return codec.frame(message)
 
     monkeypatch.setattr(hubs, "frame", count)
     return counts
@@ -142,8 +142,16 @@ async def test_peak_and_count_follow_who_is_in_a_room(house_with: HouseWith) -> 
     ada.says("room-locked")
     waiting = house.arrives("Wanda")
     waiting.joins()
-    assert (house.hub.participants, house.hub.peak_participants, house.hub.active_rooms()) == (3, 3, 2)
+    assert (house.hub.roster.participants, house.hub.roster.peak_participants, house.hub.active_rooms()) == (
+        3,
+        3,
+        2,
+    )
     bob.says("leave")
     ada.is_lost()
     await house.settles()
-    assert (house.hub.participants, house.hub.peak_participants, house.hub.active_rooms()) == (1, 3, 1)
+    assert (house.hub.roster.participants, house.hub.roster.peak_participants, house.hub.active_rooms()) == (
+        1,
+        3,
+        1,
+    )

@@ -12,7 +12,7 @@ DOCUMENT = (Path(__file__).parents[2] / "docs" / "loadtest.md").read_text("utf-8
 
 
 def test_every_key_of_the_json_is_explained() -> None:
-    structs = (report.Report, report.KindReport, report.Spread, report.Tester)
+    structs = (report.Report, report.KindReport, report.Spread, report.StormReport, report.Tester)
     keys = {field.encode_name for struct in structs for field in msgspec.structs.fields(struct)}
     assert {key for key in (*keys, *Failure) if f"`{key}`" not in DOCUMENT} == set()
 

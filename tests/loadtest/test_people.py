@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from mikroroom.loadtest.people import BURST, Book, Gone, JoinRefused, Room, Visit
+from mikroroom.loadtest import payload
+from mikroroom.loadtest.people import BURST, NOT_RESUMABLE, Book, Gone, JoinRefused, Room, Visit
 from mikroroom.loadtest.score import Failure, Score
 from mikroroom.protocol import events, requests
 from mikroroom.protocol.codec import decode_request, encode, to_event
@@ -29,9 +30,11 @@ class Scene:
         self.book = Book(self.score)
         self.room = Room("ABC123", 4)
 
-    def person(self, name: str, *, is_late: bool = False, room: Room | None = None) -> tuple[Visit, Paper]:
+    def person(
+        self, name: str, *, is_late: bool = False, room: Room | None = None, is_resumable: bool = False
+    ) -> tuple[Visit, Paper]:
         paper = Paper()
-        visit = self.book.visit(room or self.room, paper, is_late=is_late)
+        visit = self.book.visit(room or self.room, paper, is_late=is_late, is_resumable=is_resumable)
         visit.id = name
         return visit, paper
 
@@ -217,3 +220,93 @@ async def test_who_is_over_the_rate_is_known(scene: Scene) -> None:
     assert ada.was_limited
     ada.hear(encode(events.Error("", "", code="SERVER_ERROR", request_type="chat")).decode())
     assert scene.score.failures == {Failure.SERVER_ERRORS: 1}
+
+
+# Coming back
+
+
+async def returning(
+    scene: Scene, *, replayed: bool = True
+) -> tuple[Visit, Visit, asyncio.Task[int], list[str]]:
+    """Ada has heard of Bob and of a chat of his, is cut off, and is let in again."""
+    (ada, _), (bob, _) = scene.person("", is_resumable=True), scene.person("b")
+    bob.said = 1
+    text = payload.chat(bob.number, 1, 0).text
+    heard = [
+        encode(events.ParticipantJoined("ABC123", "a", name=ada.name, resume_token="first", seq=1)).decode(),
+        encode(events.ParticipantJoined("ABC123", "b", name="Bob", seq=2)).decode(),
+        encode(events.Chat("ABC123", "b", text, seq=3)).decode(),
+    ]
+    joining = asyncio.create_task(ada.join())
+    await asyncio.sleep(0)
+    for message in heard:
+        ada.hear(message)
+    await joining
+    line = Paper()
+    task = asyncio.create_task(ada.resume(line))
+    await asyncio.sleep(0)
+    assert line.sent == [requests.Join(room_id="ABC123", resume_token="first", last_seq=0)]
+    own = events.ParticipantJoined(
+        "ABC123", "a", resume_token="second", seq=0 if replayed else 9, resumed=True, replayed=replayed
+    )
+    ada.hear(encode(own).decode())
+    return ada, bob, task, heard
+
+
+async def test_who_is_back_hears_again_what_was_heard_before_and_counts_it_once(scene: Scene) -> None:
+    ada, _, task, heard = await returning(scene)
+    for message in heard:
+        await asyncio.sleep(0)
+        assert not task.done()
+        ada.hear(message)
+    assert await task > 0
+    assert (ada.roster, scene.score.delivered["chat"], scene.failures()) == ({"a", "b"}, 1, {})
+
+
+async def test_what_comes_again_and_is_not_the_same_is_counted(scene: Scene) -> None:
+    ada, _, task, heard = await returning(scene)
+    ada.hear(heard[0])
+    ada.hear(heard[1].replace("Bob", "Eve"))
+    ada.hear(heard[2])
+    await task
+    assert scene.failures() == {"altered": 1}
+
+
+async def test_who_is_told_all_anew_knows_nobody_of_before(scene: Scene) -> None:
+    ada, _, task, _ = await returning(scene, replayed=False)
+    assert await task > 0
+    assert (ada.roster, scene.failures()) == ({"a"}, {"not_replayed": 1})
+    ada.hear(encode(events.ParticipantJoined("ABC123", "c", name="Cem", seq=10)).decode())
+    assert (ada.roster, scene.failures()) == ({"a", "c"}, {"not_replayed": 1})
+
+
+async def test_a_message_that_is_left_out_or_comes_twice_is_misnumbered(scene: Scene) -> None:
+    ada, _, task, heard = await returning(scene)
+    for message in heard:
+        ada.hear(message)
+    await task
+    left = encode(events.ParticipantLeft("ABC123", "b", seq=5)).decode()
+    ada.hear(left)
+    ada.hear(left)
+    assert (ada.roster, scene.failures()) == ({"a"}, {"misnumbered": 2})
+
+
+async def test_who_has_lost_its_connection_is_not_there_until_it_is_back(scene: Scene) -> None:
+    ada, _ = scene.person("a")
+    ada.roster = {"a", "b"}
+    ada.hear(encode(events.ParticipantUpdated("ABC123", "b", is_connected=False)).decode())
+    ada.hear(encode(events.ParticipantJoined("ABC123", "c", name="Cem", is_connected=False)).decode())
+    assert ada.roster == {"a"}
+    ada.hear(encode(events.ParticipantUpdated("ABC123", "b")).decode())
+    assert ada.roster == {"a", "b"}
+
+
+async def test_a_server_that_gives_no_token_is_told_of_and_nothing_else_changes(scene: Scene) -> None:
+    ada, _ = scene.person("", is_resumable=True)
+    task = asyncio.create_task(ada.join())
+    await asyncio.sleep(0)
+    ada.hear(encode(events.ParticipantJoined("ABC123", "a", name=ada.name)).decode())
+    await task
+    ada.hear(encode(events.ParticipantJoined("ABC123", "b", name="Bob")).decode())
+    assert (ada.numbering, ada.roster, scene.failures()) == (None, {"a", "b"}, {})
+    assert scene.score.refusals == {NOT_RESUMABLE: 1}

@@ -14,6 +14,7 @@ def test_only_a_url_is_a_small_test_of_everything() -> None:
     assert (chosen.churners, chosen.slow_readers) == (5, 1)
     assert chosen.connections == 80 + 5 + 2
     assert not chosen.is_mine
+    assert (chosen.is_resumable, chosen.storm) == (False, 0)
 
 
 def test_only_what_is_named_is_tried() -> None:
@@ -27,6 +28,11 @@ def test_arguments_may_stand_anywhere() -> None:
     assert (chosen.rooms, chosen.people, chosen.rate, chosen.slow_readers) == (3, 2, 0.0, 0)
     assert chosen.churners == 1
     assert chosen.is_json
+
+
+def test_a_storm_hits_full_rooms() -> None:
+    chosen = plan(["--resumable", "--only=chat", "--storm", "9", URL])
+    assert (chosen.is_resumable, chosen.storm, chosen.connections) == (True, 16, 80 + 16)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +51,11 @@ def test_arguments_may_stand_anywhere() -> None:
         (["--only", ""], "argument --only: '' is none of offers"),
         (["--slow-readers", "65"], "argument --slow-readers: '65' is not a whole number from 0 to 64"),
         (["--only", "chat", "--slow-readers", "3"], "--slow-readers 3: --only leaves slow-readers out"),
+        (["--storm", "40001"], "argument --storm: '40001' is not a whole number from 0 to 40000"),
+        (
+            ["--rooms", "10000", "--only", "chat", "--storm", "40000"],
+            "--people 4 --storm 40000: 80,000 connections are more than",
+        ),
         (["--only", "chat", "--churners", "3"], "--churners 3: --only leaves churn out"),
         (["--rooms", "10000", "--people", "100"], "at most 50,000 are allowed"),
         (["--roms", "3"], "unrecognized arguments: --roms 3"),

@@ -131,6 +131,37 @@ async def test_as_fast_as_the_answers_come_is_faster(tmp_path: Path) -> None:
     assert done.report["sent"] > 1_000
 
 
+async def test_resumable_people_come_back_and_miss_nothing(tmp_path: Path) -> None:
+    async with server(tmp_path) as url:
+        done = await loadtest(
+            url, *SMALL, "--seconds=2", "--rate=50", "--churners=3", "--resumable", "--json"
+        )
+    report = done.report
+    assert (done.code, done.failures, report["refusals"]) == (0, {}, {})
+    assert report["resumable"]
+    assert report["slow_readers"] == {"4001": 1}
+    assert report["resumes"]["count"] == report["resumes_asked"] > 0
+
+
+async def test_in_a_storm_all_come_back_and_the_others_go_on(tmp_path: Path) -> None:
+    async with server(tmp_path) as url:
+        storm = await loadtest(url, *SMALL, "--seconds=1", "--only=chat", "--storm=64", "--json")
+        told = await loadtest(url, *SMALL, "--seconds=1", "--only=chat", "--storm=16")
+    report = storm.report
+    assert (storm.code, storm.failures, report["refusals"]) == (0, {}, {})
+    assert (report["storm"]["people"], report["resumes_asked"], report["resumes"]["count"]) == (64, 64, 64)
+    assert (report["resumable"], report["joins"]["count"]) == (False, 6 + 64)
+    assert report["storm"]["latency_before_ms"]["count"] > 0
+    assert re.search(r"^storm +16 people cut off at once, all back after \d", told.out, re.MULTILINE)
+
+
+async def test_a_server_to_which_nobody_can_come_back_is_told_with_what_to_set(tmp_path: Path) -> None:
+    async with server(tmp_path, "--resume-window=0") as url:
+        done = await loadtest(url, *SMALL, "--only=offers", "--resumable", "--storm=8")
+    assert done.code == 0
+    assert re.search(r"refusals +no resume token: 14\n +no resume token: .*MIKROROOM_RESUME_WINDOW", done.out)
+
+
 async def test_what_the_limits_of_the_server_refuse_is_told_with_what_to_raise(tmp_path: Path) -> None:
     async with server(tmp_path, "--connections-per-minute", "4") as url:
         done = await loadtest(url, *SMALL, "--only", "chat", "--json")

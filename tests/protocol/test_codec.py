@@ -7,6 +7,7 @@ import pytest
 from mikroroom.protocol import events, requests
 from mikroroom.protocol.codec import (
     EVENTS,
+    HEADROOM,
     RELAYS,
     REQUESTS,
     TYPE_OF,
@@ -15,6 +16,8 @@ from mikroroom.protocol.codec import (
     decode_request,
     decode_room,
     encode,
+    frame,
+    numbered,
     to_event,
     type_of,
 )
@@ -362,6 +365,32 @@ def test_candidate_goes_through_byte_for_byte(payload: str) -> None:
     assert isinstance(request, requests.IceCandidate)
     frame = encode(to_event(request, "ABC123", "ada"))
     assert f'"candidate":{payload},"timestamp":5}}'.encode() in frame
+
+
+def test_frame_is_the_message_after_room_for_a_header_and_a_buffer_of_its_own() -> None:
+    """A long one before and a short one after leave nothing in it."""
+    chats = [events.Chat("ABC123", "ada", text) for text in ("x" * 4_000, "", "日本 😀" * 500, "y")]
+    frames = [frame(chat) for chat in chats]
+    assert [bytes(each[HEADROOM:]) for each in frames] == [encode(chat) for chat in chats]
+    frames[0][:HEADROOM] = b"!" * HEADROOM
+    assert frames[1][:HEADROOM] == bytes(HEADROOM)
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_number_is_one_more_field_and_the_frame_without_it_is_as_it_was(name: str) -> None:
+    """R40: others hear the same frame under another number, or under none."""
+    plain = frame(EVENTS[name]("ABC123", "ada", timestamp=5))
+    before = bytes(plain)
+    for seq in (1, 2**53):
+        told = numbered(plain, seq)
+        assert len(told) > len(before)
+        fields = json.loads(told[HEADROOM:])
+        assert fields.pop("seq") == seq
+        assert fields == json.loads(before[HEADROOM:])
+        event = decode_event(told[HEADROOM:].decode())
+        assert event is not None
+        assert event.seq == seq
+    assert bytes(plain) == before
 
 
 def test_message_of_the_server_is_utf8_without_escapes() -> None:

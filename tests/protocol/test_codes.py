@@ -23,6 +23,7 @@ def test_close_codes_tell_who_may_come_back() -> None:
     assert {code for code in ours if code >= 4_500} == {
         CloseCode.KICKED,
         CloseCode.REJECTED,
+        CloseCode.REPLACED,
         CloseCode.MEETING_ENDED,
     }
     assert all(1_000 <= code <= 1_014 for code in set(CloseCode) - ours)

@@ -49,6 +49,9 @@ def test_what_is_not_there_is_left_out() -> None:
         fields(events.ParticipantJoined("ABC123", "ada", name="Ada")).get("creatorToken", "absent")
         == "absent"
     )
+    of_resuming = {"resumeToken", "resumeWindow", "resumed", "replayed", "lastClientSeq", "seq"}
+    for event in (events.ParticipantJoined, events.WaitingRoom):
+        assert fields(event("ABC123", "ada", name="Ada")).keys().isdisjoint(of_resuming)
     assert fields(events.Chat("ABC123", "ada", "hello", "1-ada")).get("replyTo", "absent") == "absent"
     assert (
         fields(events.Error("", "", message="No", code="ROOM_FULL")).get("requestType", "absent") == "absent"
@@ -69,6 +72,32 @@ def test_what_is_not_there_is_left_out() -> None:
             },
         ),
         (events.WaitingRoom("ABC123", "ada", name="Waiting User"), {"name": "Waiting User"}),
+        (
+            events.ParticipantJoined(
+                "ABC123",
+                "ada",
+                resume_token="t",
+                resume_window=30,
+                resumed=True,
+                replayed=False,
+                last_client_seq=0,
+                seq=7,
+            ),
+            {
+                "resumeToken": "t",
+                "resumeWindow": 30,
+                "resumed": True,
+                "replayed": False,
+                "lastClientSeq": 0,
+                "seq": 7,
+            },
+        ),
+        (
+            events.WaitingRoom(
+                "ABC123", "ada", resume_token="t", resume_window=0.5, resumed=True, last_client_seq=3
+            ),
+            {"resumeToken": "t", "resumeWindow": 0.5, "resumed": True, "lastClientSeq": 3},
+        ),
         (events.RoomLocked("ABC123", "ada", "ada"), {"lockedBy": "ada"}),
         (events.RoomUnlocked("ABC123", "ada", "ada"), {"unlockedBy": "ada"}),
         (events.RecordingStarted("ABC123", "ada", "ada"), {"startedBy": "ada"}),
@@ -95,7 +124,7 @@ def test_what_is_not_there_is_left_out() -> None:
 def test_fields_are_named_as_the_reference_and_the_rules_name_them(
     event: events.Message, expected: dict[str, object]
 ) -> None:
-    """R12, R15, R18, R20, R22, R24, R27."""
+    """R12, R15, R18, R20, R22, R24, R27, R40, R42."""
     assert fields(event).items() >= expected.items()
 
 

@@ -74,9 +74,11 @@ def test_what_a_client_claims_of_itself_is_not_even_read(name: str, claims: dict
 
 @pytest.mark.parametrize("name", REQUESTS)
 def test_any_optional_field_may_be_null_or_absent(name: str) -> None:
-    """R10."""
+    """R10: but for the name, which only those can do without who have a token (R8)."""
     kind = REQUESTS[name]
-    optional = [field for field in msgspec.structs.fields(kind) if not field.required]
+    optional = [
+        field for field in msgspec.structs.fields(kind) if not field.required and field.name != "name"
+    ]
     assert "timestamp" in {field.name for field in optional}
     fields = EXAMPLES[name]
     bare = {
@@ -109,7 +111,62 @@ def test_timestamp_beyond_that_is_refused(timestamp: object) -> None:
     assert "`$.timestamp`" in complaint(type="leave", timestamp=timestamp)
 
 
+@pytest.mark.parametrize("name", REQUESTS)
+def test_every_request_may_be_numbered(name: str) -> None:
+    """R47: by numbers that every client reads back, with room to go on."""
+    for number in (1, 2, 2**52):
+        assert say(**{**EXAMPLES[name], "clientSeq": number}).client_seq == number
+    for wrong in (0, -1, 2**52 + 1, 10**400, 1.5, "1", True, [1]):
+        assert "`$.clientSeq`" in complaint(**{**EXAMPLES[name], "clientSeq": wrong})
+
+
 # Join
+
+
+@pytest.mark.parametrize("name", [{}, {"name": None}])
+def test_name_is_needed_but_with_a_token_to_resume_by(name: dict[str, None]) -> None:
+    """R8, R42."""
+    fields = {"type": "join", "roomId": "ABC123", **name}
+    assert complaint(**fields) == "Object missing required field `name`"
+    assert complaint(**fields, resume=True, resumeToken=None).endswith("`name`")
+    request = say(**fields, resumeToken="token")
+    assert isinstance(request, requests.Join)
+    assert (request.name, request.resume_token) == (None, "token")
+
+
+def test_name_beside_a_token_is_held_to_the_same() -> None:
+    """R8."""
+    assert "1 to 64" in complaint(type="join", roomId="ABC123", name=" ", resumeToken="token")
+
+
+def test_what_resuming_needs_is_read() -> None:
+    """R40, R42."""
+    request = join(resume=True, resumeToken="token", lastSeq=17, restart=True)
+    assert (request.resume, request.resume_token, request.last_seq, request.restart) == (
+        True,
+        "token",
+        17,
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"resume": "yes"},
+        {"resumeToken": 5},
+        {"restart": 1},
+        {"lastSeq": -1},
+        {"lastSeq": 2**52 + 1},
+        {"lastSeq": "1"},
+        {"lastSeq": 1.5},
+    ],
+    ids=repr,
+)
+def test_what_resuming_does_not_know_is_refused_and_named(wrong: dict[str, Any]) -> None:
+    """R40, R42."""
+    (field,) = wrong
+    assert f"`$.{field}`" in complaint(type="join", roomId="ABC123", name="Ada", **wrong)
 
 
 @pytest.mark.parametrize("code", ["ABC123", "abc123", "aBc123", "000000", "zzzzzz"])
@@ -224,6 +281,7 @@ def test_join_that_is_made_in_python_is_held_to_the_same() -> None:
     [
         ("join", "password", 256),
         ("join", "creatorToken", 256),
+        ("join", "resumeToken", 256),
         ("offer", "targetId", 64),
         ("file-offer", "fileName", 1_024),
         ("file-offer", "fileType", 256),
@@ -247,6 +305,8 @@ def test_text_has_its_longest(name: str, field: str, most: int) -> None:
     ("name", "field", "least", "most"),
     [
         ("join", "maxParticipants", 1, 1_000),
+        ("join", "lastSeq", 0, 2**52),
+        ("leave", "clientSeq", 1, 2**52),
         ("file-offer", "fileSize", 0, 2**53),
         ("file-chunk", "index", 0, 2**53),
         ("file-chunk", "total", 0, 2**53),

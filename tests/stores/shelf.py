@@ -45,17 +45,15 @@ Factory = Callable[[Path, Clock, int, int], Store]
 
 def in_memory(directory: Path, clock: Clock, max_rooms: int, max_latent_rooms: int) -> Store:
     """Rooms that end with the process."""
-    return MemoryStore(
-        max_rooms=max_rooms, max_latent_rooms=max_latent_rooms, latent_age=LATENT_AGE, clock=clock
-    )
+    return MemoryStore(max_rooms=max_rooms, max_latent_rooms=max_latent_rooms, policy=POLICY, clock=clock)
 
 
 def with_journal(directory: Path, clock: Clock, max_rooms: int, max_latent_rooms: int) -> Store:
-    """Rooms of which the pre-created ones are in a file as well."""
+    """Rooms that are in a file as well."""
     return MemoryStore(
         max_rooms=max_rooms,
         max_latent_rooms=max_latent_rooms,
-        latent_age=LATENT_AGE,
+        policy=POLICY,
         clock=clock,
         journal=Journal(str(directory)),
     )
@@ -90,16 +88,16 @@ class Shelf:
         await settled(self.store.create(room, []))
         return room
 
-    async def opens(self, code: str = CODE, name: str = "Ada") -> str:
+    async def opens(self, code: str = CODE, name: str = "Ada", *, resume_token: str | None = None) -> str:
         """An ad-hoc room with someone in it. Returns their id."""
         room = adhoc(code)
-        maker = newcomer(name)
-        await settled(self.store.create(room, rooms.open_room(room, maker, TOKEN)))
+        maker = newcomer(name, resume_token)
+        await settled(self.store.create(room, rooms.open_room(room, maker, TOKEN, POLICY)))
         return maker.id
 
-    async def joins(self, code: str = CODE, name: str = "Bob") -> str:
+    async def joins(self, code: str = CODE, name: str = "Bob", *, resume_token: str | None = None) -> str:
         """Someone enters. Returns their id."""
-        person = newcomer(name)
+        person = newcomer(name, resume_token)
         await settled(self.store.transact(code, joining(person)))
         return person.id
 
@@ -145,9 +143,9 @@ def precreated(code: str = CODE, *, expires_at: int = NOON + LATENT_AGE, **field
     return room
 
 
-def newcomer(name: str = "Bob") -> Newcomer:
-    """Someone at the door, under an id that nobody else has."""
-    return Newcomer(f"{name.lower()}-{next(_numbers)}", name, "192.0.2.1")
+def newcomer(name: str = "Bob", resume_token: str | None = None) -> Newcomer:
+    """Someone at the door, under an id that nobody else has; with a token, someone who may come back."""
+    return Newcomer(f"{name.lower()}-{next(_numbers)}", name, "192.0.2.1", resume_token=resume_token)
 
 
 def joining(person: Newcomer) -> Verb:

@@ -18,6 +18,7 @@ from .shelf import (
     CODE,
     LATENT_AGE,
     NOON,
+    POLICY,
     RESUME_WINDOW,
     TOKEN,
     Factory,
@@ -47,7 +48,7 @@ async def shelf_with(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
 
     yield build
     for shelf in shelves:
-        await shelf.store.stop()
+        await shelf.store.stop({})
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ async def test_a_room_that_was_made_is_there(shelf: Shelf) -> None:
 
 async def test_what_follows_from_a_rooms_making_is_delivered(shelf: Shelf) -> None:
     room, ada = adhoc(), newcomer("Ada")
-    effects = rooms.open_room(room, ada, TOKEN)
+    effects = rooms.open_room(room, ada, TOKEN, POLICY)
     await settled(shelf.store.create(room, effects))
     assert shelf.heard() == effects
     assert (await shelf.looks()).participants[ada.id].is_host
@@ -85,7 +86,7 @@ async def test_a_code_that_is_taken_is_taken(shelf: Shelf) -> None:
     shelf.heard()
     for room in (adhoc(), precreated()):
         with pytest.raises(CodeTaken):
-            await settled(shelf.store.create(room, rooms.open_room(room, newcomer(), TOKEN)))
+            await settled(shelf.store.create(room, rooms.open_room(room, newcomer(), TOKEN, POLICY)))
     assert shelf.heard() == []
     assert set((await shelf.looks()).participants) == {ada}
 
@@ -366,7 +367,7 @@ async def test_a_store_that_was_stopped_goes_on_where_it_was(shelf: Shelf) -> No
     await shelf.makes(precreated("AAAAAA"))
     ada = await shelf.joins("AAAAAA", "Ada")
     bob = await shelf.opens("BBBBBB", "Bob")
-    await shelf.store.stop()
+    await shelf.store.stop({})
     shelf.start()
     shelf.heard()
     assert set((await shelf.looks("AAAAAA")).participants) == {ada}

@@ -44,6 +44,7 @@ async def test_the_index_tells_what_this_is(app: Starlette) -> None:
         "version": __version__,
         "endpoints": {
             "health": "/health",
+            "ready": "/ready",
             "config": "/config",
             "rooms": "/api/rooms",
             "websocket": "/ws",
@@ -101,7 +102,37 @@ async def test_config_with_a_secret_makes_logins_that_end(app_with: AppWith) -> 
     assert "shared" not in response.text
 
 
-@pytest.mark.parametrize("path", ["/", "/health", "/config"])
+async def test_ready_says_that_people_may_come(app: Starlette) -> None:
+    async with visit(app) as client:
+        response = await client.get("/ready")
+    assert (response.status_code, response.json()) == (200, {"status": "ready"})
+    assert response.headers["Cache-Control"] == "no-store"
+    assert_headers(response)
+
+
+async def test_ready_says_that_the_server_is_stopping_and_the_rest_goes_on(app: Starlette) -> None:
+    app.state.hub.start()
+    app.state.hub.is_stopping = True
+    async with visit(app) as client:
+        response = await client.get("/ready")
+        assert_error(response, 503, "The server is stopping")
+        assert response.headers["Retry-After"] == "1"
+        assert response.headers["Cache-Control"] == "no-store"
+        assert (await client.get("/health")).json()["status"] == "ok"
+        assert (await client.get("/config")).status_code == 200
+
+
+async def test_a_service_that_was_stopped_and_is_asked_again_is_ready(app: Starlette) -> None:
+    """As a site may do that starts and stops us at will."""
+    async with visit(app) as client:
+        await client.get("/ready")
+        await app.state.hub.stop()
+        assert (await client.get("/ready")).status_code == 503
+        app.state.hub.start()
+        assert (await client.get("/ready")).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/ready", "/config"])
 async def test_head_is_get_without_a_body(app: Starlette, path: str) -> None:
     async with visit(app) as client:
         response = await client.head(path)

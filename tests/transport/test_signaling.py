@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
@@ -82,8 +83,33 @@ async def test_a_client_gone_before_the_handshake_ended_leaves_nothing(
     caller.task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller.task
-    assert app.state.hub._sessions == {}
+    assert app.state.hub.roster._people == {}
     assert errors_in(caplog) == []
+
+
+async def test_a_server_that_is_stopping_lets_nobody_in_and_goes_on_with_who_is_there(app: Starlette) -> None:
+    ada = await joined(app)
+    app.state.hub.is_stopping = True
+    caller = Caller(app, peer=ELSEWHERE)
+    response = await caller.is_denied()
+    assert response.status_code == 503
+    assert response.json() == {"error": "The server is stopping"}
+    assert response.headers["Retry-After"] == "1"
+    assert response.headers["X-Frame-Options"] == SECURITY_HEADERS["X-Frame-Options"]
+    await caller.ends()
+    assert await Caller(app, peer=ELSEWHERE, can_deny=False).is_closed() == 1008
+    ada.says("chat", text="still here")
+    assert (await ada.hears_text())["text"] == "still here"
+
+
+async def test_a_refusal_while_stopping_is_no_connection(app_with: AppWith) -> None:
+    app = app_with(connections_per_minute=1)
+    app.state.hub.start()
+    app.state.hub.is_stopping = True
+    for _ in range(2):
+        assert (await Caller(app).is_denied()).status_code == 503
+    app.state.hub.is_stopping = False
+    await Caller(app).is_accepted()
 
 
 # Frames
@@ -96,7 +122,7 @@ async def test_binary_is_not_understood(app: Starlette) -> None:
     ada.sends('{"type": "chat", "text": "too late"}')
     ada.hangs_up(1003)
     await ada.ends()
-    assert app.state.hub.participants == 0
+    assert app.state.hub.roster.participants == 0
 
 
 async def test_a_message_that_is_too_big_is_refused_where_the_server_let_it_through(
@@ -137,7 +163,7 @@ async def test_a_client_that_hangs_up_is_gone(app: Starlette, caplog: pytest.Log
     bob.hangs_up(1006)
     await bob.ends()
     assert (await ada.hears_text())["type"] == "participant-left"
-    assert app.state.hub.participants == 1
+    assert app.state.hub.roster.participants == 1
     assert errors_in(caplog) == []
 
 
@@ -162,7 +188,7 @@ async def test_a_client_that_never_reads_is_closed_and_in_the_end_abandoned(
     await ada.hears_text()
     bob.is_reading.clear()
     said = 0
-    while app.state.hub.participants == 2:
+    while app.state.hub.roster.participants == 2:
         ada.says("chat", text="x" * 4_000)
         assert (await ada.hears_text())["type"] == "chat"
         said += 1
@@ -170,7 +196,7 @@ async def test_a_client_that_never_reads_is_closed_and_in_the_end_abandoned(
     assert (await ada.hears_text())["type"] == "participant-left"
     # Nobody answers the close, and the server never says that the client is gone.
     await bob.ends()
-    assert app.state.hub.participants == 1
+    assert app.state.hub.roster.participants == 1
     assert errors_in(caplog) == []
 
 
@@ -180,8 +206,8 @@ async def test_a_server_that_ends_the_task_ends_the_session(app: Starlette) -> N
     ada.task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await ada.task
-    assert app.state.hub.participants == 0
-    assert app.state.hub._sessions == {}
+    assert app.state.hub.roster.participants == 0
+    assert app.state.hub.roster._people == {}
 
 
 async def test_a_fault_at_the_end_of_one_connection_is_not_lost(app: Starlette) -> None:
@@ -211,3 +237,39 @@ async def test_a_room_made_over_http_is_entered_over_the_wire(app: Starlette) ->
     async with asyncio.timeout(PATIENCE):
         ada.hangs_up()
         await ada.ends()
+
+
+async def test_a_client_comes_back_to_another_process_on_the_same_directory(
+    app_with: AppWith, tmp_path: Path
+) -> None:
+    """R46: a planned stop is only a lost connection; what was lost on the way follows."""
+    app = app_with(data_dir=str(tmp_path))
+    ada = await Caller(app).is_accepted()
+    ada.says("join", roomId=CODE, name="Ada", isHost=True, resume=True, clientSeq=1)
+    own = await ada.hears_text()
+    ada.says("chat", text="heard by nobody", clientSeq=2)
+    chat = await ada.hears_text()
+    await app.state.hub.stop()
+    assert await ada.is_closed() == 1012
+    ada.hangs_up(1012)
+    await ada.ends()
+
+    again = await Caller(app_with(data_dir=str(tmp_path))).is_accepted()
+    again.says("join", roomId=CODE, resumeToken=own["resumeToken"], lastSeq=own["seq"])
+    back = await again.hears_text()
+    assert back["participantId"] == own["participantId"]
+    assert (back["resumed"], back["replayed"], back["isHost"], back["lastClientSeq"]) == (True, True, True, 2)
+    assert await again.hears_text() == chat
+
+
+async def test_a_client_comes_back_after_a_stop_and_a_start_of_the_same_app(app: Starlette) -> None:
+    """As a site may do with us: then even what is kept in memory only is there still."""
+    ada = await Caller(app).is_accepted()
+    ada.says("join", roomId=CODE, name="Ada", isHost=True, resume=True)
+    own = await ada.hears_text()
+    await app.state.hub.stop()
+    assert await ada.is_closed() == 1012
+    again = await Caller(app).is_accepted()
+    again.says("join", roomId=CODE, resumeToken=own["resumeToken"], lastSeq=own["seq"])
+    back = await again.hears_text()
+    assert (back["participantId"], back["replayed"]) == (own["participantId"], True)

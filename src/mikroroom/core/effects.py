@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from mikroroom.protocol.codes import CloseCode
-from mikroroom.protocol.events import Event
+from mikroroom.protocol.events import Event, ParticipantJoined, WaitingRoom
 
 
 class Send(Struct, frozen=True, tag=True):
@@ -32,9 +32,36 @@ class Held(Struct, frozen=True, tag=True):
 
 
 class Gone(Struct, frozen=True, tag=True):
-    """``id`` is neither any longer; its connection stays open (R17)."""
+    """``id`` is neither any longer; its connection, if there is one, stays open (R17)."""
 
     id: str
+
+
+class Suspended(Struct, frozen=True, tag=True):
+    """``id``, of the room ``code``, lost its connection, and may come back; ``address`` is where it was."""
+
+    id: str
+    code: str
+    address: str
+
+
+class Resumed(Struct, frozen=True, tag=True):
+    """``id`` is back on ``connection``, and on no other (R42, R43).
+
+    It hears ``own``, then what it missed; or ``overview``, if that is not held any more or ``is_restart``.
+    """
+
+    id: str
+    connection: str
+    own: ParticipantJoined | WaitingRoom
+    overview: tuple[Event, ...]
+    is_restart: bool
+
+
+class Lapsed(Struct, frozen=True, tag=True):
+    """Whoever still comes with one of these tokens (digests) is late, but did not guess (R45)."""
+
+    tokens: tuple[bytes, ...]
 
 
 class Close(Struct, frozen=True, tag=True):
@@ -51,7 +78,7 @@ class WrongToken(Struct, frozen=True, tag=True):
     id: str
 
 
-Effect = Send | Seated | Held | Gone | Close | WrongToken
+Effect = Send | Seated | Held | Gone | Suspended | Resumed | Lapsed | Close | WrongToken
 Effects = list[Effect]
 
 

@@ -11,11 +11,12 @@ from mikroroom.core.room import (
     Policy,
     Room,
     admit,
+    announce,
     check_seat,
     depart,
     fill_seats,
     show_waiting,
-    updated,
+    stop_waiting,
 )
 from mikroroom.protocol import events, requests
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
@@ -62,12 +63,11 @@ def reject_user(
         Refusal: TARGET_NOT_FOUND.
     """
     _check_waiting(room, request.target_id)
-    del room.waiting[request.target_id]
     farewell = events.RejectUser(room.code, actor.id, request.target_id, request.reason or REJECTED)
     return [
         *send((request.target_id,), farewell),
         Close(request.target_id, CloseCode.REJECTED, "rejected from the waiting room"),
-        *send(room.moderators(), events.ParticipantLeft(room.code, request.target_id)),
+        *stop_waiting(room, request.target_id),
     ]
 
 
@@ -91,7 +91,7 @@ def moderate(
             return told + _make_moderator(room, target)
         case "mute" | "unmute":
             target.is_muted = request.action == "mute"
-            return told + send(room.participants, updated(room, target))
+            return told + announce(room, target)
         case _:
             assert_never(request.action)
 
@@ -134,12 +134,12 @@ def _kick(room: Room, target: Participant, now: int, policy: Policy) -> Effects:
     room.kicked[target.address] = now + policy.kick_wait
     return [
         Close(target.id, CloseCode.KICKED, "kicked by a moderator"),
-        *depart(room, target.id, now, policy),
+        *depart(room, target.id, now, policy, now),
     ]
 
 
 def _make_moderator(room: Room, target: Participant) -> Effects:
     was_moderator = target.is_moderator
     target.is_moderator = True
-    effects = send(room.participants, updated(room, target))
+    effects = announce(room, target)
     return effects if was_moderator else effects + show_waiting(room, target.id)

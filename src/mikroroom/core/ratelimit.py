@@ -17,20 +17,21 @@ class Window:
         # A list for each: there are few times in it, and many of them.
         self._taken: dict[str, list[int]] = {}
 
-    def wait(self, key: str, now: int) -> int:
-        """Milliseconds until ``key`` has a place free; 0 if it has one now."""
+    def wait(self, key: str, now: int, extra: int = 0) -> int:
+        """Milliseconds until ``key`` has a place free, with so many ``extra``; 0 if it has one now."""
         times = self._taken.get(key)
         if not self._limit or times is None:
             return 0
         while times and times[0] <= now - self._period:
             del times[0]
-        return times[0] + self._period - now if len(times) >= self._limit else 0
+        excess = len(times) - self._limit - extra
+        return times[excess] + self._period - now if excess >= 0 else 0
 
-    def take(self, key: str, now: int) -> int:
+    def take(self, key: str, now: int, extra: int = 0) -> int:
         """Take a place for ``key``. Returns 0, or the milliseconds to wait where there was none."""
         if not self._limit:
             return 0
-        if wait := self.wait(key, now):
+        if wait := self.wait(key, now, extra):
             return wait
         times = self._taken.pop(key, None) or []
         times.append(now)

@@ -4,12 +4,15 @@
 Deadlines stand in it as times, so whoever holds the room can keep them.
 """
 
-from msgspec import UNSET, Struct, UnsetType, field
+from collections.abc import Iterable
 
-from mikroroom.core.effects import Close, Effects, Gone, Held, Seated, WrongToken, send
-from mikroroom.core.secrets import Password, is_same, is_token
+from msgspec import UNSET, Struct, UnsetType, field, structs
+
+from mikroroom.core.effects import Close, Effects, Gone, Held, Lapsed, Seated, Send, WrongToken, send
+from mikroroom.core.secrets import Password, digest_token, is_same, is_token
 from mikroroom.protocol import events
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
+from mikroroom.protocol.events import Event
 
 
 class Policy(Struct, frozen=True):
@@ -19,6 +22,27 @@ class Policy(Struct, frozen=True):
     resume_window: int
     kick_wait: int
     max_waiting: int
+
+    @property
+    def resume_seconds(self) -> int | float:
+        """The resume window as clients are told it (R40)."""
+        seconds = self.resume_window / 1_000
+        return int(seconds) if seconds.is_integer() else seconds
+
+
+class Resumption(Struct):
+    """How someone may come back (R42): digests of the token given out last, and of the one it came back with.
+
+    ``connection`` is the one it is on: the loss of another is none of its.
+    """
+
+    issued: bytes
+    connection: str
+    presented: bytes | None = None
+
+    def tokens(self) -> tuple[bytes, ...]:
+        """The digests of the tokens that are valid."""
+        return (self.issued,) if self.presented is None else (self.issued, self.presented)
 
 
 class Participant(Struct):
@@ -33,7 +57,7 @@ class Participant(Struct):
     is_muted: bool = False
     is_video_off: bool = False
     is_hand_raised: bool = False
-    is_connected: bool = True
+    resumption: Resumption | None = None
 
 
 class WaitingParticipant(Struct):
@@ -43,6 +67,7 @@ class WaitingParticipant(Struct):
     name: str
     address: str
     is_cleared: bool = False
+    resumption: Resumption | None = None
 
 
 class Room(Struct, kw_only=True):
@@ -55,12 +80,16 @@ class Room(Struct, kw_only=True):
     is_precreated: bool = False
     participants: dict[str, Participant] = field(default_factory=dict)
     waiting: dict[str, WaitingParticipant] = field(default_factory=dict)
+    suspended: dict[str, int] = field(default_factory=dict)
+    """Whose connection is lost, and until when they may come back; the first to lapse stands first (R41)."""
     locked_by: str | None = None
     recorders: list[str] = field(default_factory=list)
     kicked: dict[str, int] = field(default_factory=dict)
     """Until when a join from a kicked address waits (R24)."""
     expires_at: int | None = None
     """When the room is removed; None while anyone is in it."""
+    lost_until: int = 0
+    """Until when someone may come back who lost its connection, and kept no place (R4)."""
 
     @property
     def is_latent(self) -> bool:
@@ -77,7 +106,10 @@ class Room(Struct, kw_only=True):
 
 
 class Newcomer(Struct):
-    """What someone brings to the door. ``proof`` is the password, sealed with the salt of the room."""
+    """What someone brings to the door. ``proof`` is the password, sealed with the salt of the room.
+
+    ``resume_token`` is what it will come back with if its connection is lost, if it wants to (R40).
+    """
 
     id: str
     name: str
@@ -85,6 +117,18 @@ class Newcomer(Struct):
     password: str | None = None
     proof: Password | None = None
     creator_token: str | None = None
+    resume_token: str | None = None
+
+
+class Keys(Struct, frozen=True):
+    """What its holder alone is told: the creator token of a room it made; how, and how long, to come back."""
+
+    creator_token: str | UnsetType = UNSET
+    resume_token: str | UnsetType = UNSET
+    resume_window: float | UnsetType = UNSET
+
+
+NO_KEYS = Keys()
 
 
 class ProofNeeded(Exception):
@@ -95,9 +139,10 @@ class ProofNeeded(Exception):
         self.salt = salt
 
 
-def open_room(room: Room, maker: Newcomer, creator_token: str) -> Effects:
+def open_room(room: Room, maker: Newcomer, creator_token: str, policy: Policy) -> Effects:
     """Let the maker of a new ad-hoc room in, and hand over its creator token (R4, R12)."""
-    return _enter(room, Participant(maker.id, maker.name, maker.address, is_creator=True), creator_token)
+    keys = structs.replace(_keys(maker, policy), creator_token=creator_token)
+    return _enter(room, _participant(maker, is_creator=True), keys)
 
 
 def join(room: Room, newcomer: Newcomer, now: int, policy: Policy) -> Effects:
@@ -118,11 +163,10 @@ def join(room: Room, newcomer: Newcomer, now: int, policy: Policy) -> Effects:
     effects: Effects = []
     if newcomer.creator_token and not is_creator:
         effects.append(WrongToken(newcomer.id))
+    keys = _keys(newcomer, policy)
     if must_wait:
-        return effects + _hold(room, WaitingParticipant(newcomer.id, newcomer.name, newcomer.address))
-    return effects + _enter(
-        room, Participant(newcomer.id, newcomer.name, newcomer.address, is_creator=is_creator)
-    )
+        return effects + _hold(room, newcomer, keys)
+    return effects + _enter(room, _participant(newcomer, is_creator=is_creator), keys)
 
 
 def leave(room: Room, participant_id: str, now: int, policy: Policy, *, by_word: bool) -> Effects:
@@ -132,20 +176,25 @@ def leave(room: Room, participant_id: str, now: int, policy: Policy, *, by_word:
         Refusal: NOT_IN_ROOM.
     """
     if participant_id in room.waiting:
-        del room.waiting[participant_id]
-        return [
-            Gone(participant_id),
-            *send(room.moderators(), events.ParticipantLeft(room.code, participant_id)),
-        ]
+        return [Gone(participant_id), *stop_waiting(room, participant_id)]
     if participant_id not in room.participants:
         raise Refusal(ErrorCode.NOT_IN_ROOM, "You are not in this room")
-    return [Gone(participant_id), *depart(room, participant_id, now, policy, by_word=by_word)]
+    if not by_word:
+        room.lost_until = now + policy.resume_window
+    lingers_until = now if by_word else room.lost_until
+    return [Gone(participant_id), *depart(room, participant_id, now, policy, lingers_until)]
 
 
 def admit(room: Room, participant_id: str) -> Effects:
     """Someone who waits gets a seat, under the same id (R21). There must be one free."""
     waiting = room.waiting.pop(participant_id)
-    return _enter(room, Participant(waiting.id, waiting.name, waiting.address))
+    return _enter(room, Participant(waiting.id, waiting.name, waiting.address, resumption=waiting.resumption))
+
+
+def stop_waiting(room: Room, participant_id: str) -> Effects:
+    """Take someone out of the waiting room, and off the moderators' lists (R22)."""
+    effects = _give_up_place(room, room.waiting.pop(participant_id))
+    return effects + send(room.moderators(), events.ParticipantLeft(room.code, participant_id))
 
 
 def check_seat(room: Room) -> None:
@@ -154,10 +203,14 @@ def check_seat(room: Room) -> None:
         raise Refusal(ErrorCode.ROOM_FULL, f"The room is full; it seats {room.max_participants}")
 
 
-def depart(room: Room, participant_id: str, now: int, policy: Policy, *, by_word: bool = False) -> Effects:
-    """Take someone out of the room and tell the others; pass on what they held: host, recording, seat."""
+def depart(room: Room, participant_id: str, now: int, policy: Policy, lingers_until: int) -> Effects:
+    """Take someone out of the room and tell the others; pass on what they held: host, recording, seat.
+
+    If it was the last one, an ad-hoc room goes on for a while without anybody.
+    """
     leaver = room.participants.pop(participant_id)
-    effects = send(room.participants, events.ParticipantLeft(room.code, leaver.id))
+    effects = _give_up_place(room, leaver)
+    effects += send(room.participants, events.ParticipantLeft(room.code, leaver.id))
     if leaver.is_host and room.participants:
         effects += _make_host(room, _successor(room))
     if leaver.id in room.recorders:
@@ -165,7 +218,8 @@ def depart(room: Room, participant_id: str, now: int, policy: Policy, *, by_word
         effects += send(room.participants, events.RecordingStopped(room.code, leaver.id, leaver.id))
     effects += fill_seats(room)
     if not room.participants:
-        effects += _end(room, now, policy, by_word=by_word)
+        effects += _end(room)
+        room.expires_at = now + policy.latent_age if room.is_precreated else lingers_until
     return effects
 
 
@@ -178,34 +232,70 @@ def fill_seats(room: Room) -> Effects:
 
 def show_waiting(room: Room, moderator_id: str) -> Effects:
     """Whoever has become a moderator hears who is waiting (R20)."""
-    return [
-        effect
-        for person in room.waiting.values()
-        for effect in send((moderator_id,), events.WaitingRoom(room.code, person.id, person.name))
-    ]
+    return [Send((moderator_id,), waits(room, person)) for person in room.waiting.values()]
 
 
 def updated(room: Room, person: Participant) -> events.ParticipantUpdated:
     """A participant's state, whole (R12)."""
-    return events.ParticipantUpdated(room.code, person.id, **_state(person))
+    return events.ParticipantUpdated(room.code, person.id, **_state(room, person))
 
 
-def _joined(
-    room: Room, person: Participant, creator_token: str | UnsetType = UNSET
-) -> events.ParticipantJoined:
+def announce(room: Room, person: Participant, to: Iterable[str] | None = None) -> Effects:
+    """Everyone hears a participant's state (R16), or those do who are named.
+
+    Who is away will hear its own when it is connected again, and hears so.
+    """
+    ids = tuple(room.participants if to is None else to)
+    event = updated(room, person)
+    if event.is_connected or person.id not in ids:
+        return send(ids, event)
+    own = structs.replace(event, is_connected=True)
+    return [*send((other for other in ids if other != person.id), event), Send((person.id,), own)]
+
+
+def joined(room: Room, person: Participant, keys: Keys = NO_KEYS) -> events.ParticipantJoined:
+    """That a participant is in the room: with ``keys``, told to itself."""
     return events.ParticipantJoined(
-        room.code, person.id, name=person.name, creator_token=creator_token, **_state(person)
+        room.code,
+        person.id,
+        name=person.name,
+        creator_token=keys.creator_token,
+        resume_token=keys.resume_token,
+        resume_window=keys.resume_window,
+        **_state(room, person),
     )
 
 
-def _state(person: Participant) -> dict[str, bool]:
+def waits(room: Room, person: WaitingParticipant, keys: Keys = NO_KEYS) -> events.WaitingRoom:
+    """That someone waits: with ``keys``, told to itself."""
+    return events.WaitingRoom(
+        room.code,
+        person.id,
+        name=person.name,
+        resume_token=keys.resume_token,
+        resume_window=keys.resume_window,
+    )
+
+
+def overview(room: Room, person: Participant) -> tuple[Event, ...]:
+    """All that a participant must hear of the room, after its own ``participant-joined`` (R9, R18, R20)."""
+    told: list[Event] = [joined(room, other) for other in room.participants.values() if other is not person]
+    if room.locked_by is not None:
+        told.append(events.RoomLocked(room.code, room.locked_by, room.locked_by))
+    told += [events.RecordingStarted(room.code, recorder, recorder) for recorder in room.recorders]
+    if person.is_moderator:
+        told += [waits(room, waiting) for waiting in room.waiting.values()]
+    return tuple(told)
+
+
+def _state(room: Room, person: Participant) -> dict[str, bool]:
     return {
         "is_moderator": person.is_moderator,
         "is_host": person.is_host,
         "is_muted": person.is_muted,
         "is_video_off": person.is_video_off,
         "is_hand_raised": person.is_hand_raised,
-        "is_connected": person.is_connected,
+        "is_connected": person.id not in room.suspended,
     }
 
 
@@ -227,36 +317,58 @@ def _must_wait(room: Room, address: str, now: int) -> bool:
     return room.locked_by is not None or room.kicked.get(address, 0) > now
 
 
-def _hold(room: Room, person: WaitingParticipant) -> Effects:
+def _keys(newcomer: Newcomer, policy: Policy) -> Keys:
+    if newcomer.resume_token is None:
+        return NO_KEYS
+    return Keys(resume_token=newcomer.resume_token, resume_window=policy.resume_seconds)
+
+
+def _participant(newcomer: Newcomer, *, is_creator: bool) -> Participant:
+    return Participant(
+        newcomer.id,
+        newcomer.name,
+        newcomer.address,
+        is_creator=is_creator,
+        resumption=_resumption(newcomer),
+    )
+
+
+def _resumption(newcomer: Newcomer) -> Resumption | None:
+    if newcomer.resume_token is None:
+        return None
+    return Resumption(digest_token(newcomer.resume_token), newcomer.id)
+
+
+def _hold(room: Room, newcomer: Newcomer, keys: Keys) -> Effects:
+    person = WaitingParticipant(
+        newcomer.id, newcomer.name, newcomer.address, resumption=_resumption(newcomer)
+    )
     room.waiting[person.id] = person
-    event = events.WaitingRoom(room.code, person.id, person.name)
-    return [Held(person.id), *send((person.id, *room.moderators()), event)]
+    return [
+        Held(person.id),
+        Send((person.id,), waits(room, person, keys)),
+        *send(room.moderators(), waits(room, person)),
+    ]
 
 
-def _enter(room: Room, newcomer: Participant, creator_token: str | UnsetType = UNSET) -> Effects:
+def _enter(room: Room, newcomer: Participant, keys: Keys = NO_KEYS) -> Effects:
     """R9: the newcomer hears itself, everyone there, what holds in the room; the others hear the newcomer."""
     former_host = _host(room)
     if former_host is None or newcomer.is_creator:
         newcomer.is_host = newcomer.is_moderator = True
         if former_host:
             former_host.is_host = False
-    there = tuple(room.participants.values())
+    others = tuple(room.participants)
     room.participants[newcomer.id] = newcomer
     room.expires_at = None
 
-    effects: Effects = [Seated(newcomer.id, room.max_participants)]
-    effects += send((newcomer.id,), _joined(room, newcomer, creator_token))
-    for person in there:
-        effects += send((newcomer.id,), _joined(room, person))
-    if room.locked_by is not None:
-        effects += send((newcomer.id,), events.RoomLocked(room.code, room.locked_by, room.locked_by))
-    for recorder in room.recorders:
-        effects += send((newcomer.id,), events.RecordingStarted(room.code, recorder, recorder))
-    effects += send((person.id for person in there), _joined(room, newcomer))
+    own = joined(room, newcomer, keys)
+    own.is_connected = True  # or it is again when it hears this: admitted while it was away
+    effects: Effects = [Seated(newcomer.id, room.max_participants), Send((newcomer.id,), own)]
+    effects += [Send((newcomer.id,), event) for event in overview(room, newcomer)]
+    effects += send(others, joined(room, newcomer))
     if former_host and newcomer.is_host:
-        effects += send((person.id for person in there), updated(room, former_host))
-    if newcomer.is_moderator:
-        effects += show_waiting(room, newcomer.id)
+        effects += announce(room, former_host, others)
     return effects
 
 
@@ -267,7 +379,7 @@ def _host(room: Room) -> Participant | None:
 def _successor(room: Room) -> Participant:
     """The longest-present moderator, else the longest-present at all; connected before suspended (R25)."""
     return min(
-        room.participants.values(), key=lambda person: (not person.is_moderator, not person.is_connected)
+        room.participants.values(), key=lambda person: (not person.is_moderator, person.id in room.suspended)
     )
 
 
@@ -277,22 +389,26 @@ def _make_host(room: Room, person: Participant) -> Effects:
     effects: Effects = []
     if not was_moderator:
         effects += send((person.id,), events.ModeratorAction(room.code, "", person.id, "make-moderator"))
-    effects += send(room.participants, updated(room, person))
+    effects += announce(room, person)
     if not was_moderator:
         effects += show_waiting(room, person.id)
     return effects
 
 
-def _end(room: Room, now: int, policy: Policy, *, by_word: bool) -> Effects:
-    """Nobody is left (R2, R4, R26): those who wait are sent away, and the room is given its time to live."""
+def _end(room: Room) -> Effects:
+    """Nobody is left: those who wait are sent away (R26)."""
     effects: Effects = []
-    for waiting_id in room.waiting:
-        effects += send((waiting_id,), events.RejectUser(room.code, "", waiting_id, "Meeting ended"))
-        effects.append(Close(waiting_id, CloseCode.MEETING_ENDED, "meeting ended"))
+    for person in room.waiting.values():
+        effects += _give_up_place(room, person)
+        effects += send((person.id,), events.RejectUser(room.code, "", person.id, "Meeting ended"))
+        effects.append(Close(person.id, CloseCode.MEETING_ENDED, "meeting ended"))
     room.waiting.clear()
     room.locked_by = None
-    if room.is_precreated:
-        room.expires_at = now + policy.latent_age
-    else:
-        room.expires_at = now if by_word else now + policy.resume_window
     return effects
+
+
+def _give_up_place(room: Room, person: Participant | WaitingParticipant) -> Effects:
+    """Nobody can come back to it any more: who still tries with its token is late, and does not guess."""
+    if room.suspended.pop(person.id, None) is None or person.resumption is None:
+        return []
+    return [Lapsed(person.resumption.tokens())]

@@ -8,21 +8,24 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from math import ceil
 from random import Random
 
 from msgspec import UNSET
 
 from mikroroom.clock import steady_ms, wall_ms
 from mikroroom.core import room as rooms
-from mikroroom.core.effects import Close, Effects, Gone, Held, Seated, Send, WrongToken
+from mikroroom.core.effects import Effects, Lapsed, Send, WrongToken
+from mikroroom.core.resume import lose
 from mikroroom.core.room import Policy
 from mikroroom.core.rules import act
+from mikroroom.core.secrets import new_id
 from mikroroom.hub.limits import Limits
 from mikroroom.hub.lobby import Lobby
+from mikroroom.hub.roster import Roster
 from mikroroom.hub.session import Connection, Session
-from mikroroom.logs import Line
 from mikroroom.protocol import events, requests
-from mikroroom.protocol.codec import HEADROOM, Frame, frame, to_event
+from mikroroom.protocol.codec import Frame, frame, to_event
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
 from mikroroom.protocol.requests import Request
 from mikroroom.settings import Settings
@@ -31,8 +34,10 @@ from mikroroom.stores.port import Step, Store
 log = logging.getLogger(__name__)
 
 TIDY_EVERY = 1.0
-# A room's burst of messages for each of its seats: everyone's offers and ICE candidates at once (R31).
-BURST_PER_SEAT = 40
+# While closing everyone: how often some are closed, in seconds.
+DRAIN_EVERY = 0.05
+# So many are closed at once in any case.
+DRAIN_TOGETHER = 20
 
 
 class Hub:
@@ -56,19 +61,16 @@ class Hub:
         self.wall = wall
         self.limits = Limits(settings)
         self.started_at = clock()
-        self.peak_participants = 0
-        self.participants = 0
-        # Each relay and chat is encoded here, and has gone out before the next one comes.
-        self._talk: Frame = bytearray(HEADROOM)
+        self.is_stopping = False
         self._policy = policy
         self._store = store
         self.lobby = Lobby(settings, store, limits=self.limits, policy=policy, random=random, clock=clock)
-        self._sessions: dict[str, Session] = {}
-        self._audiences: dict[str, dict[str, Session]] = {}
+        self.roster = Roster(settings, self.limits, store, clock)
+        self._random = random
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tidying: asyncio.TimerHandle | None = None
-        # Losses that the store could not take, by id: the code of the room.
-        self._owed: dict[str, str] = {}
+        # Losses that the store could not take, by id: the room's code, and the connection that is lost.
+        self._owed: dict[str, tuple[str, str]] = {}
         # The event loop itself keeps no hold on what runs on it.
         self._partings: set[asyncio.Task[None]] = set()
 
@@ -78,18 +80,39 @@ class Hub:
         if self._loop is loop:
             return
         if self._loop is None:
+            self.is_stopping = False
             self._store.start(self.deliver)
         self._loop = loop
         self._tidying = loop.call_later(TIDY_EVERY, self._tidy)
 
+    async def drain(self, seconds: float) -> None:
+        """Close everyone's connection, to be opened again elsewhere or later (1012): a few at a time.
+
+        Nobody else is let in meanwhile, and those still here can go on.
+        """
+        self.is_stopping = True
+        sessions = self.roster.sessions()
+        rounds = max(1, int(seconds / DRAIN_EVERY))
+        batch = max(DRAIN_TOGETHER, ceil(len(sessions) / rounds))
+        while sessions:
+            for session in sessions[:batch]:
+                # What holds for a lost connection holds from now on, not from when the client has answered.
+                session.close(CloseCode.RESTARTING, "the server restarts")
+                session.part()
+            del sessions[:batch]
+            if sessions:
+                await asyncio.sleep(DRAIN_EVERY)
+
     async def stop(self) -> None:
-        """Let go of threads and files. What comes after starts the hub again."""
+        """Keep what is to be kept, and let go of threads and files. What comes after starts the hub again."""
+        await self.drain(0)
+        await asyncio.gather(*self._partings)
         if self._tidying is not None:
             self._tidying.cancel()
             self._tidying = None
         self._loop = None
         self.lobby.close()
-        await self._store.stop()
+        await self._store.stop(self.roster.kept())
 
     def active_rooms(self) -> int:
         """How many rooms have somebody in them."""
@@ -128,9 +151,10 @@ class Hub:
                 )
 
     def lose(self, session: Session) -> None:
-        """A connection is gone, or being closed: its participant is lost, not gone by word (R4)."""
+        """A connection is gone, or being closed: its participant is lost, not gone by word (R4, R41)."""
         if session.id is not None and session.code is not None:
-            self._take_out(session.id, session.code)
+            mailbox = session.mailbox
+            self._take_out(session.id, session.code, session.id if mailbox is None else mailbox.connection)
 
     def deliver(self, effects: Effects) -> None:
         """Carry out what a store has committed, in order.
@@ -146,29 +170,24 @@ class Hub:
                     encoded = frame(event)
                     for participant_id in to:
                         heard.setdefault(participant_id, []).append(encoded)
-                case Seated(participant_id, seats):
-                    self._seat(participant_id, seats)
-                case Held(participant_id):
-                    self._hold(participant_id)
-                case Gone(participant_id):
-                    self._send(participant_id, heard.pop(participant_id, []))
-                    self._unseat(participant_id)
-                case Close(participant_id, code, reason):
-                    self._send(participant_id, heard.pop(participant_id, []))
-                    self._close(participant_id, code, reason)
                 case WrongToken(participant_id):
                     self._count_wrong_token(participant_id)
+                case Lapsed(tokens):
+                    self.lobby.remember_lapsed(tokens)
+                case _:
+                    self._send(effect.id, heard.pop(effect.id, []))
+                    self.roster.carry_out(effect, now)
         for participant_id, frames in heard.items():
             self._send(participant_id, frames)
 
     def _send(self, participant_id: str, frames: list[Frame]) -> None:
-        session = self._sessions.get(participant_id)
-        if session is None:
+        person = self.roster.get(participant_id)
+        if person is None:
             return
         if len(frames) == 1:
-            session.send(frames[0])
+            person.send(frames[0])
         elif frames:
-            session.send_all(frames)
+            person.send_all(frames)
 
     def _relay(self, session: Session, request: requests.Relay) -> None:
         """To one other participant, unread (R14)."""
@@ -180,7 +199,7 @@ class Hub:
             raise Refusal(ErrorCode.TARGET_NOT_FOUND, "`targetId` is nobody in this room")
         if request.timestamp is None:
             request.timestamp = self.wall()
-        target.send(frame(to_event(request, session.code, session.id), self._talk))
+        target.relay(to_event(request, session.code, session.id))
 
     def _chat(self, session: Session, request: requests.Chat) -> None:
         """To everyone in the room, the sender included (R15)."""
@@ -197,8 +216,7 @@ class Hub:
                 f"{stamp}-{session.id}",
                 request.reply_to or UNSET,
                 timestamp=stamp,
-            ),
-            self._talk,
+            )
         )
         for listener in audience.values():
             listener.send(encoded)
@@ -207,103 +225,73 @@ class Hub:
         visit = self.lobby.visit(request, session.address, lambda: session.is_closed)
         if session.id is not None:
             raise Refusal(ErrorCode.ALREADY_JOINED, "This connection is in a room; send `leave` first")
+        if request.resume_token or request.name is None:
+            return self._resume(session, request, request.resume_token or "")
         # Known by its id before the commit, so that what the commit sends finds it.
-        session.id, session.code = visit.newcomer.id, request.room_id
-        self._sessions[session.id] = session
-        try:
-            step = self.lobby.join(visit)
-        except BaseException:
-            self._forget(session)
-            raise
-        return None if step is None else self._joining(session, step)
+        is_resumable = visit.newcomer.resume_token is not None
+        self.roster.expect(session, visit.newcomer.id, request, is_resumable=is_resumable)
+        return self._enter(session, lambda: self.lobby.join(visit))
 
-    async def _joining(self, session: Session, step: Awaitable[None]) -> None:
+    def _resume(self, session: Session, request: requests.Join, token: str) -> Step:
+        connection = new_id(self._random)
+        self.roster.expect_back(session, connection, request)
+        return self._enter(session, lambda: self.lobby.resume(request, token, session.address, connection))
+
+    def _enter(self, session: Session, attempt: Callable[[], Step]) -> Step:
+        try:
+            step = attempt()
+        except BaseException:
+            self.roster.withdraw(session)
+            raise
+        return None if step is None else self._entering(session, step)
+
+    async def _entering(self, session: Session, step: Awaitable[None]) -> None:
         try:
             await step
         except BaseException:
-            self._forget(session)
+            self.roster.withdraw(session)
             raise
 
     def _leave(self, session: Session) -> Step:
-        if session.id is None or session.code is None:
+        participant_id, code = session.id, session.code
+        if participant_id is None or code is None:
             raise Refusal(ErrorCode.NOT_IN_ROOM, "You are in no room")
-        return self._leaving(session.id, session.code, by_word=True)
+        return self._store.transact(
+            code, lambda room, now: rooms.leave(room, participant_id, now, self._policy, by_word=True)
+        )
 
-    def _take_out(self, participant_id: str, code: str) -> None:
+    def _take_out(self, participant_id: str, code: str, connection: str) -> None:
         try:
-            step = self._leaving(participant_id, code, by_word=False)
+            step = self._store.transact(
+                code, lambda room, now: lose(room, participant_id, connection, now, self._policy)
+            )
         except Exception as error:  # noqa: BLE001 - nobody is left who could be told
-            self._owe(participant_id, code, error)
+            self._owe(participant_id, code, connection, error)
         else:
             if step is not None:
-                parting = asyncio.create_task(self._see_out(participant_id, code, step))
+                parting = asyncio.create_task(self._see_out(participant_id, code, connection, step))
                 self._partings.add(parting)
                 parting.add_done_callback(self._partings.discard)
 
-    async def _see_out(self, participant_id: str, code: str, step: Awaitable[None]) -> None:
+    async def _see_out(self, participant_id: str, code: str, connection: str, step: Awaitable[None]) -> None:
         try:
             await step
         except Exception as error:  # noqa: BLE001 - as before
-            self._owe(participant_id, code, error)
+            self._owe(participant_id, code, connection, error)
 
-    def _owe(self, participant_id: str, code: str, error: Exception) -> None:
+    def _owe(self, participant_id: str, code: str, connection: str, error: Exception) -> None:
         """The store could not take a loss. Nobody stays here who is not there, and it is told again."""
-        self._unseat(participant_id)
         if isinstance(error, Refusal):
+            self.roster.unseat(participant_id)
             return  # gone already
-        self._owed[participant_id] = code
+        self.roster.let_go(participant_id, connection)
+        self._owed[participant_id] = code, connection
         self.limits.tell("store-failed", self.clock(), room=code, problem=str(error))
 
-    def _leaving(self, participant_id: str, code: str, *, by_word: bool) -> Step:
-        return self._store.transact(
-            code, lambda room, now: rooms.leave(room, participant_id, now, self._policy, by_word=by_word)
-        )
-
-    def _seat(self, participant_id: str, seats: int) -> None:
-        session = self._sessions.get(participant_id)
-        if session is None or session.code is None:
-            return
-        session.joined()
-        session.allowance.widen(BURST_PER_SEAT * seats)
-        session.audience = self._audiences.setdefault(session.code, {})
-        session.audience[participant_id] = session
-        self.participants += 1
-        self.peak_participants = max(self.peak_participants, self.participants)
-        log.info(Line("joined", room=session.code, participant=participant_id, address=session.address))
-
-    def _hold(self, participant_id: str) -> None:
-        session = self._sessions.get(participant_id)
-        if session is not None:
-            session.joined()
-            log.info(Line("waiting", room=session.code, participant=participant_id, address=session.address))
-
-    def _unseat(self, participant_id: str) -> None:
-        session = self._sessions.get(participant_id)
-        if session is None:
-            return
-        log.info(Line("left", room=session.code, participant=participant_id, address=session.address))
-        if session.audience is not None and session.code is not None:
-            del session.audience[participant_id]
-            if not session.audience:
-                del self._audiences[session.code]
-            self.participants -= 1
-        self._forget(session)
-
-    def _close(self, participant_id: str, code: CloseCode, reason: str) -> None:
-        session = self._sessions.get(participant_id)
-        if session is not None:
-            session.close(code, reason)
-            self._unseat(participant_id)
-
     def _count_wrong_token(self, participant_id: str) -> None:
-        session = self._sessions.get(participant_id)
-        if session is not None:
-            self.lobby.count_wrong_guess(session.address)
-
-    def _forget(self, session: Session) -> None:
-        if session.id is not None:
-            del self._sessions[session.id]
-        session.id = session.code = session.audience = None
+        person = self.roster.get(participant_id)
+        if person is not None and person.session is not None:
+            self.lobby.count_wrong_guess(person.session.address)
 
     def _give_up(self, session: Session) -> None:
         """The client never joined: close it, and give its place in the count back (R13)."""
@@ -318,8 +306,8 @@ class Hub:
         self._store.tidy()
         self.limits.prune(self.clock())
         owed, self._owed = self._owed, {}
-        for participant_id, code in owed.items():
-            self._take_out(participant_id, code)
+        for participant_id, (code, connection) in owed.items():
+            self._take_out(participant_id, code, connection)
 
 
 def _unseated(session: Session) -> Refusal:

@@ -1,6 +1,7 @@
 """The limits that are counted per client address (R30), and what the log says of them."""
 
 import logging
+from collections import Counter
 
 from mikroroom.core.ratelimit import Sampler, Window
 from mikroroom.logs import Line
@@ -9,18 +10,37 @@ from mikroroom.settings import Settings
 log = logging.getLogger(__name__)
 
 MINUTE = 60_000
+# So often may a participant come back without that being a new connection.
+RETURNS_PER_MINUTE = 5
 # What comes from many addresses at once must not fill the disk.
 LOG_EVERY = 1_000
 
 
 class Limits:
-    """Three windows of a minute: connections, room creations, failed guesses."""
+    """Windows of a minute: connections, room creations, failed guesses; for each participant its returns."""
 
     def __init__(self, settings: Settings) -> None:
         self.connections = Window(settings.connections_per_minute, MINUTE)
         self.rooms = Window(settings.rooms_per_minute, MINUTE)
         self.guesses = Window(settings.guesses_per_minute, MINUTE)
+        self.returns = Window(RETURNS_PER_MINUTE, MINUTE)
+        # How many are suspended from an address: they may come back together.
+        self._expected: Counter[str] = Counter()
         self._logged: dict[str, Sampler] = {}
+
+    def take_connection(self, address: str, now: int) -> int:
+        """Count a new connection. Returns 0, or the milliseconds to wait if there are too many."""
+        return self.connections.take(address, now, extra=self._expected[address])
+
+    def expect_back(self, address: str) -> None:
+        """Someone was suspended from this address: it may open one connection more."""
+        self._expected[address] += 1
+
+    def expect_no_more(self, address: str) -> None:
+        """Someone who was is not any more."""
+        self._expected[address] -= 1
+        if not self._expected[address]:
+            del self._expected[address]
 
     def tell(self, what: str, now: int, **fields: str) -> None:
         """Warn of something that may come in masses: once a second each, with the number of the others."""
@@ -30,5 +50,5 @@ class Limits:
 
     def prune(self, now: int) -> None:
         """Forget the addresses that have nothing counted any more."""
-        for window in (self.connections, self.rooms, self.guesses):
+        for window in (self.connections, self.rooms, self.guesses, self.returns):
             window.prune(now)

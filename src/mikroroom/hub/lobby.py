@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from mikroroom.core import room as rooms
 from mikroroom.core import secrets
+from mikroroom.core.resume import Returner, resume
 from mikroroom.core.room import Newcomer, Policy, ProofNeeded, Room
 from mikroroom.hub.hashing import Hasher
 from mikroroom.hub.limits import Limits
@@ -16,6 +17,9 @@ from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.protocol.requests import CreateRoom, Join
 from mikroroom.settings import Settings
 from mikroroom.stores.port import CodeTaken, Step, Store
+
+# Tokens whose window has ended: enough for a large site that was cut off as a whole.
+LAPSED_REMEMBERED = 20_000
 
 
 class CreatedRoom(Struct, rename="camel"):
@@ -53,10 +57,16 @@ class Lobby:
         self._random = random
         self._clock = clock
         self._hasher = Hasher()
+        self._lapsed: dict[bytes, None] = {}
 
     def close(self) -> None:
         """Let the hashing threads end."""
         self._hasher.close()
+
+    @property
+    def may_resume(self) -> bool:
+        """Whether anyone may come back at all."""
+        return self._policy.resume_window > 0
 
     def visit(self, request: Join, address: str, is_gone: Callable[[], bool]) -> Visit:
         """Someone comes to the door, under an id of the server's making (R10).
@@ -67,10 +77,11 @@ class Lobby:
         self._check_size(request.max_participants)
         newcomer = Newcomer(
             secrets.new_id(self._random),
-            request.name,
+            request.name or "",
             address,
             password=request.password or None,
             creator_token=request.creator_token or None,
+            resume_token=secrets.new_token(self._random) if request.resume and self.may_resume else None,
         )
         return Visit(newcomer, request, is_gone)
 
@@ -83,6 +94,30 @@ class Lobby:
         """
         self._check_guesses(visit.newcomer.address)
         return self._pursue(visit, partial(self._enter, visit))
+
+    def resume(self, request: Join, token: str, address: str, connection: str) -> Step:
+        """Let someone take its place again, on the new connection of that id (R42).
+
+        Raises:
+            Refusal: RESUME_FAILED; RATE_LIMITED after too many failed guesses.
+        """
+        self._check_guesses(address)
+        returner = Returner(
+            connection, address, token, secrets.new_token(self._random), is_restart=bool(request.restart)
+        )
+        try:
+            step = self._store.transact(
+                request.room_id, lambda room, now: resume(room, returner, now, self._policy)
+            )
+        except Refusal as refusal:
+            raise self._not_resumed(refusal, returner) from None
+        return None if step is None else self._await_resume(step, returner)
+
+    def remember_lapsed(self, tokens: tuple[bytes, ...]) -> None:
+        """Whoever comes with these is late, but does not guess (R45)."""
+        self._lapsed.update(dict.fromkeys(tokens))
+        while len(self._lapsed) > LAPSED_REMEMBERED:
+            del self._lapsed[next(iter(self._lapsed))]
 
     async def create_room(self, request: CreateRoom, address: str) -> CreatedRoom:
         """Make a pre-created room (R2).
@@ -151,6 +186,20 @@ class Lobby:
                     self.count_wrong_guess(visit.newcomer.address)
                 raise obstacle
 
+    async def _await_resume(self, step: Awaitable[None], returner: Returner) -> None:
+        try:
+            await step
+        except Refusal as refusal:
+            raise self._not_resumed(refusal, returner) from None
+
+    def _not_resumed(self, refusal: Refusal, returner: Returner) -> Refusal:
+        """Whether it is the room or the person that is not there is nobody's business without the token."""
+        if refusal.code not in {ErrorCode.RESUME_FAILED, ErrorCode.ROOM_NOT_FOUND}:
+            return refusal
+        if secrets.digest_token(returner.token) not in self._lapsed:
+            self.count_wrong_guess(returner.address)
+        return Refusal(ErrorCode.RESUME_FAILED, "Nobody can come back with this `resumeToken`; join afresh")
+
     def _enter(self, visit: Visit) -> Step:
         return self._store.transact(
             visit.request.room_id, lambda room, now: rooms.join(room, visit.newcomer, now, self._policy)
@@ -186,7 +235,7 @@ class Lobby:
             creator_digest=secrets.digest_token(token),
             password=newcomer.proof,
         )
-        return self._store.create(room, rooms.open_room(room, newcomer, token))
+        return self._store.create(room, rooms.open_room(room, newcomer, token, self._policy))
 
     def _default_size(self) -> int:
         return min(self._settings.default_participants, self._settings.max_participants)

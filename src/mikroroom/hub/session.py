@@ -11,7 +11,7 @@ from msgspec import UNSET
 from mikroroom.core.ratelimit import Bucket, Sampler, Tally
 from mikroroom.logs import Line
 from mikroroom.protocol import events
-from mikroroom.protocol.codec import TYPE_OF, Frame, InvalidMessage, decode_request, frame
+from mikroroom.protocol.codec import TYPE_OF, Frame, InvalidMessage, decode_request, frame, passing
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
 from mikroroom.protocol.requests import Request
 from mikroroom.settings import Settings
@@ -31,10 +31,10 @@ LOG_REFUSALS_EVERY = 1_000
 class Connection(Protocol):
     """The way to one client. None of its methods blocks."""
 
-    def send(self, encoded: Frame) -> bool:
+    def send(self, frame: Frame) -> bool:
         """Hand over a message; False if too much is waiting for this client already (R33).
 
-        The same frame may be handed to others too, and is written over afterwards.
+        The same frame may be handed to others too, and be written over afterwards.
         """
 
     def send_all(self, frames: Sequence[Frame]) -> bool:
@@ -56,14 +56,38 @@ class Switchboard(Protocol):
         """Do what the client asks for. Raises ``Refusal``."""
 
     def lose(self, session: "Session") -> None:
-        """The connection is gone: so is the participant, if there is one."""
+        """The connection is gone: so is the participant, if there is one, unless it may come back."""
+
+
+class Listener(Protocol):
+    """Someone in a room, to be told things: connected now, or to be connected again."""
+
+    def send(self, frame: Frame) -> None:
+        """Tell it something that others hear too. ``frame`` must not change any more."""
+
+    def relay(self, event: events.Relay) -> None:
+        """Tell it something that nobody else hears."""
+
+
+# Everyone of one room who can be reached here, by id.
+Audience = dict[str, Listener]
+
+
+class Numbered(Listener, Protocol):
+    """What a session needs of the mailbox of its participant. ``connection`` is its own id in the store."""
+
+    connection: str
+
+    def is_repeat(self, client_seq: int) -> bool:
+        """Whether the client has sent this before; if not, it has now (R47)."""
 
 
 class Session:
     """A client from its handshake to its end.
 
     ``id`` and ``code`` are set while it is a participant or a waiting participant, ``audience`` while it is
-    a participant: everyone of its room who is connected here.
+    a participant: everyone of its room who can be reached here. One that may come back has a ``mailbox``, and
+    is spoken to through that.
     """
 
     __slots__ = (
@@ -85,6 +109,7 @@ class Session:
         "id",
         "is_closed",
         "last_stamp",
+        "mailbox",
         "opened_at",
     )
 
@@ -96,7 +121,8 @@ class Session:
         self.opened_at = opened_at
         self.id: str | None = None
         self.code: str | None = None
-        self.audience: dict[str, Session] | None = None
+        self.audience: Audience | None = None
+        self.mailbox: Numbered | None = None
         self.is_closed = False
         self.last_stamp = 0
         self.allowance = Bucket(settings.message_burst, settings.messages_per_second, hub.ticks())
@@ -144,10 +170,23 @@ class Session:
         """A message that is no text: nothing here is said in bytes."""
         self.close(CloseCode.UNSUPPORTED_DATA, "only text is understood here")
 
-    def send(self, encoded: Frame) -> None:
+    @property
+    def session(self) -> "Session":
+        """The connection to speak to: itself. (That of a mailbox may be another one tomorrow, or none.)"""
+        return self
+
+    def unseat(self) -> None:
+        """It is nobody in no room."""
+        self.id = self.code = self.audience = self.mailbox = None
+
+    def send(self, frame: Frame) -> None:
         """Send a message to the client; one that does not read is closed instead (R33)."""
-        if not self.is_closed and not self.connection.send(encoded):
+        if not self.is_closed and not self.connection.send(frame):
             self._drop()
+
+    def relay(self, event: events.Relay) -> None:
+        """Likewise, with a message for nobody else."""
+        self.send(passing(event))
 
     def send_all(self, frames: Sequence[Frame]) -> None:
         """Likewise, with several messages."""
@@ -165,7 +204,7 @@ class Session:
             code=refusal.code.value,
             request_type=request_type or UNSET,
         )
-        self.send(frame(error))
+        (self.mailbox or self).send(frame(error))
         self._count_refused()
 
     def close(self, code: CloseCode, reason: str) -> None:
@@ -185,19 +224,30 @@ class Session:
             )
         )
         self.connection.close(code, reason)
-        asyncio.get_running_loop().call_soon(self._part)
+        asyncio.get_running_loop().call_soon(self.part)
 
     def end(self) -> None:
         """The connection is gone."""
         self.is_closed = True
         self.joined()
         self._deferred = None
-        self._part()
+        self.part()
+
+    def part(self) -> None:
+        """Leave the room, if no request is being decided that may still change whether there is one."""
+        if self._deciding is None:
+            self._hub.lose(self)
 
     def _act(self, text: str) -> None:
         request: Request | None = None
         try:
             request = decode_request(text)
+            if (
+                request.client_seq is not None
+                and self.mailbox is not None
+                and self.mailbox.is_repeat(request.client_seq)
+            ):
+                return
             step = self._hub.act(self, request)
         except InvalidMessage as refusal:
             self.refuse(refusal, refusal.request_type)
@@ -213,17 +263,13 @@ class Session:
         log.warning(Line("slow-reader", room=self.code, participant=self.id, address=self.address))
         self.close(CloseCode.SLOW_READER, "reads too slowly")
 
-    def _part(self) -> None:
-        """Leave the room, if no request is being decided that may still change whether there is one."""
-        if self._deciding is None:
-            self._hub.lose(self)
-
     async def _decide(self, step: Awaitable[None], name: str) -> None:
         """See a request through that could not be decided at once, and then what came after it."""
         try:
             await step
         except Refusal as refusal:
-            if not self.is_closed:
+            # Who may come back finds the answer then.
+            if self.mailbox is not None or not self.is_closed:
                 self.refuse(refusal, name)
         except Exception as error:  # noqa: BLE001 - likewise
             self._fail(name, error)

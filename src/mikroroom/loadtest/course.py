@@ -8,6 +8,7 @@ from mikroroom.loadtest.busyness import Busyness
 from mikroroom.loadtest.people import Room
 from mikroroom.loadtest.score import Failure
 from mikroroom.loadtest.stage import Stage
+from mikroroom.loadtest.storm import Storm
 from mikroroom.loadtest.traffic import Traffic
 from mikroroom.loadtest.visitors import SlowReaders, come_and_go
 from mikroroom.loadtest.wire import Wire
@@ -33,6 +34,7 @@ async def run(stage: Stage, busyness: Busyness) -> None:
     if stage.score.unconnected:
         raise Unreachable(next(iter(stage.score.unconnected)))
     wanted = [room for room in stage.rooms for _ in range(stage.plan.people)][1:]
+    wanted += [room for room in stage.storm_rooms for _ in range(room.seats)]
     stage.doing = "connecting"
     seats += await _connect_all(stage, wanted)
     await _join_all(stage, [(room, wire) for room, wire in seats if wire is not None])
@@ -58,6 +60,8 @@ async def close(stage: Stage) -> None:
     """End all connections there are."""
     stage.doing = "closing"
     for visit in stage.book.visits.values():
+        if visit.numbering is not None and not visit.is_over:
+            visit.leave()  # so that no place is kept
         visit.is_over = True
     await asyncio.gather(*(stage.close(wire) for wire in list(stage.wires)))
 
@@ -84,8 +88,9 @@ async def _join_all(stage: Stage, seats: list[tuple[Room, Wire]]) -> None:
 
     async def join(room: Room, wire: Wire) -> None:
         nonlocal done
+        is_resumable = True if room in stage.storm_rooms else None
         async with turns:
-            visit = await stage.join(wire, room, is_late=False)
+            visit = await stage.join(wire, room, is_late=False, is_resumable=is_resumable)
         if visit is not None:
             room.residents.append(visit)
         done += 1
@@ -108,6 +113,8 @@ async def _send_all(stage: Stage, busyness: Busyness) -> None:
             room.has_slow_reader = True
             visitors.create_task(slow.never_read(room))
         began = perf_counter()
+        if stage.storm_rooms:
+            visitors.create_task(_storm(stage).break_out(began + plan.seconds / 2))
         telling = visitors.create_task(_tell_share(stage, began, plan.seconds))
         try:
             with busyness:
@@ -119,6 +126,12 @@ async def _send_all(stage: Stage, busyness: Busyness) -> None:
         stage.doing, stage.share = "waiting for those who come and go", 1.0
 
 
+def _storm(stage: Stage) -> Storm:
+    wires = {id(wire): wire for wire in stage.wires}
+    people = [(visit, wires[id(visit.line)]) for room in stage.storm_rooms for visit in room.present()]
+    return Storm(stage, [(visit, wire) for visit, wire in people if visit.numbering is not None])
+
+
 async def _tell_share(stage: Stage, began: float, seconds: float) -> None:
     while True:
         stage.share = min((perf_counter() - began) / seconds, 1.0)
@@ -127,8 +140,9 @@ async def _tell_share(stage: Stage, began: float, seconds: float) -> None:
 
 async def _check_rosters(stage: Stage, patience: float) -> None:
     """Everyone must be told of everyone in the room, and of nobody else."""
-    await _until(lambda: not any(map(_wrong_rosters, stage.rooms)), patience)
-    wrong = sum(map(_wrong_rosters, stage.rooms))
+    rooms = (*stage.rooms, *stage.storm_rooms)
+    await _until(lambda: not any(map(_wrong_rosters, rooms)), patience)
+    wrong = sum(map(_wrong_rosters, rooms))
     if wrong:
         stage.score.failures[Failure.WRONG_ROSTERS] += wrong
 

@@ -9,6 +9,7 @@ from time import perf_counter_ns
 from typing import Protocol
 
 from mikroroom.loadtest import payload
+from mikroroom.loadtest.numbering import Number, Numbering
 from mikroroom.loadtest.payload import Mark
 from mikroroom.loadtest.score import Failure, Score
 from mikroroom.loadtest.sequence import Arrival, Sequence
@@ -18,6 +19,8 @@ from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
 
 BURST = 8
 JOIN_PATIENCE = 30.0
+# The refusal of a server that gives no token to come back with.
+NOT_RESUMABLE = "no resume token"
 
 
 class Line(Protocol):
@@ -66,17 +69,19 @@ class Book:
         self.score = score
         self.visits: dict[int, Visit] = {}
 
-    def visit(self, room: Room, line: Line, *, is_late: bool) -> "Visit":
+    def visit(self, room: Room, line: Line, *, is_late: bool, is_resumable: bool = False) -> "Visit":
         """Someone new at the door. Latecomers are owed only what follows the first that they hear."""
         visit = Visit(self, len(self.visits) + 1, room, line, is_late=is_late)
+        visit.numbering = Numbering() if is_resumable else None
         self.visits[visit.number] = visit
         return visit
 
 
 class Visit:
-    """One person in a room, from joining to leaving. Who comes again is another visit.
+    """One person in a room, from joining to leaving. Who comes again is another visit, unless it resumes.
 
-    ``roster`` are the ids of everyone that the server said is in the room. ``sent_to``, ``said``,
+    ``roster`` are the ids of everyone that the server said is in the room and connected. ``numbering`` is
+    there if this person asks to be resumable. ``sent_to``, ``said``,
     ``heard_from`` and ``chats_heard`` are by number of visit: what was sent, and what has come of it.
     ``awaited`` is what this person did last: whose message is still to come, and its number (0 is any).
     ``next_turn`` is called when it has arrived, or will not, where that is wanted.
@@ -101,6 +106,7 @@ class Visit:
         self.heard_from: dict[int, Sequence] = {}
         self.chats_heard: dict[int, Sequence] = {}
         self.awaited = (0, 0)
+        self.numbering: Numbering | None = None
 
     @property
     def name(self) -> str:
@@ -117,14 +123,32 @@ class Visit:
             Gone: the connection was closed.
             TimeoutError: nothing was heard.
         """
-        self._joining = asyncio.get_running_loop().create_future()
         began = perf_counter_ns()
         join = requests.Join(
-            room_id=self.room.code, name=self.name, is_host=True, max_participants=self.room.seats
+            room_id=self.room.code,
+            name=self.name,
+            is_host=True,
+            max_participants=self.room.seats,
+            resume=None if self.numbering is None else True,
         )
+        return await self._enter(join) - began
+
+    async def resume(self, line: Line) -> int:
+        """Take one's place again on another connection, as one who has not heard the last messages.
+
+        Returns the time (``perf_counter_ns``) when these had come again. Raises as ``join``.
+        """
+        if self.numbering is None:
+            raise ValueError("only who is resumable can come back")
+        self.line = line
+        token, last = self.numbering.go_back()
+        return await self._enter(requests.Join(room_id=self.room.code, resume_token=token, last_seq=last))
+
+    async def _enter(self, join: requests.Join) -> int:
+        self._joining = asyncio.get_running_loop().create_future()
         self.line.send(encode(join))
         async with asyncio.timeout(JOIN_PATIENCE):
-            return await self._joining - began
+            return await self._joining
 
     def leave(self) -> None:
         """Go by word; the connection stays."""
@@ -173,6 +197,10 @@ class Visit:
         except Refusal:
             self._score.failures[Failure.UNREADABLE] += 1
             return
+        if self.numbering is None or self._is_news(self.numbering, event, text, now):
+            self._take_in(event, now)
+
+    def _take_in(self, event: events.Message | None, now: int) -> None:
         match event:
             case events.Error():
                 self._be_refused(event)
@@ -190,6 +218,8 @@ class Visit:
                 self._hear_candidate(event, now)
             case events.ParticipantLeft():
                 self.roster.discard(event.participant_id)
+            case events.ParticipantUpdated():
+                self._show(event)
 
     def lose(self, code: int) -> None:
         """The connection is gone. It was not this person who ended it, unless the visit is over."""
@@ -206,11 +236,41 @@ class Visit:
 
     def _see(self, event: events.ParticipantJoined, now: int) -> None:
         if not self.id:
-            if event.name != self.name or self._joining is None or self._joining.done():
+            if not self._is_own(event) or self._joining is None or self._joining.done():
                 return
             self.id = event.participant_id
             self._joining.set_result(now)
-        self.roster.add(event.participant_id)
+        self._show(event)
+
+    def _is_own(self, event: events.Message | None) -> bool:
+        """Whether this is how the server tells someone new who it is: others have other names."""
+        return isinstance(event, events.ParticipantJoined) and event.name == self.name
+
+    def _show(self, event: events.ParticipantState) -> None:
+        """Whoever has lost its connection is not there, until it is back (R41)."""
+        if event.is_connected:
+            self.roster.add(event.participant_id)
+        else:
+            self.roster.discard(event.participant_id)
+
+    def _is_news(self, numbering: Numbering, event: events.Message | None, text: str, now: int) -> bool:
+        """Check a message's number; whether it is to be heard. Those that come again are not."""
+        if self.is_over or not (self.id or self._is_own(event)):
+            return True  # of another visit by the same line, or a refusal
+        number = numbering.take(event, text)
+        if number is Number.NEXT:
+            return True
+        if number in _MISNUMBERED:
+            self._score.failures[_MISNUMBERED[number]] += 1
+        if number is Number.NONE:
+            self._score.refusals[NOT_RESUMABLE] += 1
+            self.numbering = None
+        if number is Number.ANEW:
+            self.roster = {self.id}
+        is_back = number in (Number.BACK, Number.ANEW, Number.REPLAYED) and not numbering.is_behind
+        if is_back and self._joining is not None and not self._joining.done():
+            self._joining.set_result(now)
+        return number in (Number.NONE, Number.WRONG)
 
     def _be_refused(self, event: events.Error) -> None:
         self._score.refusals[event.code] += 1
@@ -314,4 +374,9 @@ _FAILURES = {
     Arrival.LATE: Failure.OUT_OF_ORDER,
     Arrival.AGAIN: Failure.DUPLICATED,
     Arrival.NEVER_SENT: Failure.MISROUTED,
+}
+_MISNUMBERED = {
+    Number.WRONG: Failure.MISNUMBERED,
+    Number.ALTERED: Failure.ALTERED,
+    Number.ANEW: Failure.NOT_REPLAYED,
 }

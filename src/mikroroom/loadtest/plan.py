@@ -18,13 +18,16 @@ SCENARIOS = {
 }
 MOST_CONNECTIONS = 50_000
 _ROOMS_FOR_EACH_CHURNER = 4
+# Those whom a storm hits are in full rooms of so many.
+STORM_ROOM = 8
 _DEFAULT_SLOW_READERS = 1
 
 
 class Plan(Struct, frozen=True, kw_only=True):
     """One test. ``rate`` is messages per person and second, or 0 for the next as soon as the last arrived.
 
-    ``patience`` is the seconds after which what has not arrived counts as lost.
+    ``patience`` is the seconds after which what has not arrived counts as lost; ``storm`` is how many are cut
+    off at once, or 0.
     """
 
     url: str
@@ -36,6 +39,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     churners: int
     slow_readers: int
     patience: float = 5.0
+    is_resumable: bool = False
+    storm: int = 0
     is_mine: bool = False
     is_insecure: bool = False
     is_json: bool = False
@@ -49,7 +54,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     @property
     def connections(self) -> int:
         """Connections at one time, at most. A slow reader has a companion who sends it the file."""
-        return self.residents + self.churners + 2 * self.slow_readers
+        return self.residents + self.storm + self.churners + 2 * self.slow_readers
 
 
 def plan(arguments: Sequence[str]) -> Plan:
@@ -75,15 +80,18 @@ def plan(arguments: Sequence[str]) -> Plan:
         churners=churners if "churn" in scenarios else 0,
         slow_readers=slow_readers if "slow-readers" in scenarios else 0,
         patience=known.patience,
+        is_resumable=known.resumable,
+        storm=-(-known.storm // STORM_ROOM) * STORM_ROOM,
         is_mine=known.yes_this_is_my_server,
         is_insecure=known.insecure,
         is_json=known.json,
         chart=known.chart,
     )
     if chosen.connections > MOST_CONNECTIONS:
+        storm = f" --storm {chosen.storm}" if chosen.storm else ""
         parser.error(
-            f"--rooms {chosen.rooms} --people {chosen.people}: {chosen.connections:,} connections are more "
-            f"than one process can drive; at most {MOST_CONNECTIONS:,} are allowed"
+            f"--rooms {chosen.rooms} --people {chosen.people}{storm}: {chosen.connections:,} connections are "
+            f"more than one process can drive; at most {MOST_CONNECTIONS:,} are allowed"
         )
     return chosen
 
@@ -128,6 +136,19 @@ def _parser() -> argparse.ArgumentParser:
         type=_whole(0, 64),
         metavar="N",
         help=f"people who never read (default: {_DEFAULT_SLOW_READERS})",
+    )
+    add(
+        "--resumable",
+        action="store_true",
+        help="everyone but the slow readers asks to be resumable; who goes without a word comes back first",
+    )
+    add(
+        "--storm",
+        type=_whole(0, 40_000),
+        default=0,
+        metavar="N",
+        help="so many more, in rooms of 8, are cut off at once in the middle of the test, and all come back "
+        "(default: none)",
     )
     add(
         "--patience",

@@ -9,8 +9,9 @@ from msgspec import Struct
 from mikroroom import __version__, chart
 from mikroroom.loadtest.busyness import MUCH_CPU, Busyness
 from mikroroom.loadtest.histogram import Histogram
+from mikroroom.loadtest.people import NOT_RESUMABLE
 from mikroroom.loadtest.plan import Plan
-from mikroroom.loadtest.score import KINDS, Failure, Score
+from mikroroom.loadtest.score import KINDS, Failure, Score, StormScore
 
 _HINTS = {
     "HTTP 429": "start the server with MIKROROOM_CONNECTIONS_PER_MINUTE=0 for the test",
@@ -19,6 +20,7 @@ _HINTS = {
     "RATE_LIMITED": "start the server with MIKROROOM_MESSAGES_PER_SECOND=0, MIKROROOM_ROOMS_PER_MINUTE=0 and"
     " MIKROROOM_GUESSES_PER_MINUTE=0 for the test",
     "INVALID_MESSAGE": "more people than a room may have? Raise MIKROROOM_MAX_PARTICIPANTS",
+    NOT_RESUMABLE: "nobody can come back to this server: MIKROROOM_RESUME_WINDOW is 0, or it is an older one",
     "ROOM_LIMIT": "raise MIKROROOM_MAX_ROOMS for the test",
 }
 _FAILURES = {
@@ -34,6 +36,9 @@ _FAILURES = {
     Failure.WRONG_ROSTERS: "people were shown somebody who is not there, or not shown somebody who is",
     Failure.SERVER_ERRORS: "requests failed with SERVER_ERROR",
     Failure.NOT_CUT_OFF: "slow readers were not cut off",
+    Failure.MISNUMBERED: "messages were numbered wrongly",
+    Failure.NOT_RESUMED: "people could not come back",
+    Failure.NOT_REPLAYED: "people came back and were not told what they had missed",
 }
 
 Verdict = Literal["passed", "failed", "nothing measured"]
@@ -71,6 +76,15 @@ class Tester(Struct):
     is_limit: bool
 
 
+class StormReport(Struct):
+    """So many people were cut off at once; after so many seconds all were back."""
+
+    people: int
+    seconds: float
+    latency_before_ms: Spread
+    latency_ms: Spread
+
+
 class Report(Struct):
     """All that was measured. Its fields are the keys of ``--json``: see ``docs/loadtest.md``."""
 
@@ -83,12 +97,15 @@ class Report(Struct):
     rate: float
     scenarios: tuple[str, ...]
     churners: int
+    resumable: bool
     seconds: float
     connections_asked: int
     connections: Spread
     joins_asked: int
     joins: Spread
     late_joins: Spread
+    resumes_asked: int
+    resumes: Spread
     sent: int
     delivered: int
     per_second: float
@@ -97,6 +114,7 @@ class Report(Struct):
     latency_beside_slow_readers_ms: Spread
     slow_readers: dict[str, int]
     slow_readers_cut_off_ms: Spread
+    storm: StormReport | None
     refusals: dict[str, int]
     closes: dict[str, int]
     unconnected: dict[str, int]
@@ -135,12 +153,15 @@ def report(plan: Plan, url: str, score: Score, busyness: Busyness, *, is_interru
         rate=plan.rate,
         scenarios=plan.scenarios,
         churners=plan.churners,
+        resumable=plan.is_resumable,
         seconds=round(seconds, 3),
         connections_asked=score.connections_asked,
         connections=_spread(score.connecting),
         joins_asked=score.joins_asked,
         joins=_spread(score.joining),
         late_joins=_spread(score.joining_late),
+        resumes_asked=score.resumes_asked,
+        resumes=_spread(score.resuming),
         sent=sum(score.sent.values()),
         delivered=score.all_delivered,
         per_second=round(score.all_delivered * per_second, 1),
@@ -149,6 +170,7 @@ def report(plan: Plan, url: str, score: Score, busyness: Busyness, *, is_interru
         latency_beside_slow_readers_ms=_spread(score.latency_beside_slow),
         slow_readers=dict(score.slow_readers),
         slow_readers_cut_off_ms=_spread(score.cutting_off),
+        storm=_storm(score.storm),
         refusals=dict(score.refusals),
         closes={str(code): count for code, count in score.closes.items()},
         unconnected=dict(score.unconnected),
@@ -204,6 +226,14 @@ def _spread(histogram: Histogram) -> Spread:
     return Spread(histogram.count, p50, p90, p95, p99, round(histogram.highest, 3))
 
 
+def _storm(score: StormScore | None) -> StormReport | None:
+    if score is None or not score.seconds:
+        return None
+    return StormReport(
+        score.people, round(score.seconds, 3), _spread(score.latency_before), _spread(score.latency)
+    )
+
+
 def _verdict(score: Score) -> Verdict:
     if score.failures.total():
         return "failed"
@@ -228,6 +258,9 @@ def _arrivals(told: Report) -> Iterator[str]:
     if told.late_joins.count:
         name, spread = "latecomers", told.late_joins
         yield f"{name:<16}{'':>9}{spread.count:>9,}{_row(spread.p50, spread.p95, spread.p99, spread.max)}"
+    if told.resumes_asked:
+        name, asked, spread = "resumes", told.resumes_asked, told.resumes
+        yield f"{name:<16}{asked:>9,}{spread.count:>9,}{_row(spread.p50, spread.p95, spread.p99, spread.max)}"
 
 
 def _messages(told: Report) -> Iterator[str]:
@@ -246,6 +279,12 @@ def _messages(told: Report) -> Iterator[str]:
     if beside.count:
         name = "in a room with a slow reader"
         yield f"{name:<34}{beside.count:>9,}{_row(beside.p50, beside.p90, beside.p99, beside.max)}"
+    if told.storm is not None:
+        for name, ms in (
+            ("before the storm", told.storm.latency_before_ms),
+            ("during the storm", told.storm.latency_ms),
+        ):
+            yield f"{name:<34}{ms.count:>9,}{_row(ms.p50, ms.p90, ms.p99, ms.max)}"
 
 
 def _row(*figures: float) -> str:
@@ -258,6 +297,9 @@ def _remarks(told: Report) -> Iterator[str]:
         ended = _counted(told.slow_readers, {"1006": "cut off without a word"}, "closed with {}")
         when = f", after {after.p50 / 1000:.1f} s (longest {after.max / 1000:.1f} s)" if after.count else ""
         yield f"{'slow readers':<16}{ended}{when}"
+    if told.storm is not None:
+        storm = told.storm
+        yield f"{'storm':<16}{storm.people:,} people cut off at once, all back after {storm.seconds:.2f} s"
     if told.refusals:
         yield f"{'refusals':<16}{_counted(told.refusals)}"
         yield from (f"{'':<16}{kind}: {hint}" for kind, hint in _HINTS.items() if kind in told.refusals)

@@ -24,6 +24,23 @@ class Failure(StrEnum):
     WRONG_ROSTERS = "wrong_rosters"
     SERVER_ERRORS = "server_errors"
     NOT_CUT_OFF = "not_cut_off"
+    MISNUMBERED = "misnumbered"
+    NOT_RESUMED = "not_resumed"
+    NOT_REPLAYED = "not_replayed"
+
+
+class StormScore:
+    """What was counted of a storm: its length in ``seconds``, and how long what others said was under way.
+
+    ``now`` is where that is counted at present: ``latency_before`` the storm, or ``latency`` during it.
+    """
+
+    def __init__(self, people: int) -> None:
+        self.people = people
+        self.seconds = 0.0
+        self.latency_before = Histogram()
+        self.latency = Histogram()
+        self.now: Histogram | None = self.latency_before
 
 
 class Score:
@@ -42,8 +59,11 @@ class Score:
         self.joining = Histogram()
         self.joining_late = Histogram()
         self.cutting_off = Histogram()
+        self.resuming = Histogram()
+        self.storm: StormScore | None = None
         self.connections_asked = 0
         self.joins_asked = 0
+        self.resumes_asked = 0
         self.held_back = 0
         self.sending_seconds = 0.0
         self.slow_readers: Counter[str] = Counter()
@@ -58,6 +78,8 @@ class Score:
         self.latency[kind].add(nanoseconds)
         if beside_slow:
             self.latency_beside_slow.add(nanoseconds)
+        if self.storm is not None and self.storm.now is not None:
+            self.storm.now.add(nanoseconds)
 
     @property
     def all_delivered(self) -> int:

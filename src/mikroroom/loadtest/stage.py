@@ -7,7 +7,7 @@ import string
 from time import perf_counter_ns
 
 from mikroroom.loadtest.people import Book, Gone, JoinRefused, Room, Visit
-from mikroroom.loadtest.plan import Plan
+from mikroroom.loadtest.plan import STORM_ROOM, Plan
 from mikroroom.loadtest.score import Failure, Score
 from mikroroom.loadtest.target import Sources, Target
 from mikroroom.loadtest.wire import HandshakeRefused, Unconnected, Wire, connect
@@ -19,7 +19,8 @@ _ALPHABET = string.ascii_uppercase + string.digits
 class Stage:
     """One test in progress.
 
-    ``doing`` and ``share`` tell how far it is; ``is_ending`` tells those who come and go to come no more.
+    In ``storm_rooms`` are those whom the storm hits. ``doing`` and ``share`` tell how far it is;
+    ``is_ending`` tells those who come and go to come no more.
     """
 
     def __init__(self, plan: Plan, target: Target, score: Score) -> None:
@@ -29,21 +30,22 @@ class Stage:
         self.target = target
         self.sources = Sources(target)
         self.rooms = [Room(_code(), self._seats(index)) for index in range(plan.rooms)]
+        self.storm_rooms = [Room(_code(), STORM_ROOM) for _ in range(plan.storm // STORM_ROOM)]
         self.wires: set[Wire] = set()
         self.doing = "starting"
         self.share = 0.0
         self.is_ending = False
         self._tls = _tls(plan) if target.is_tls else None
 
-    async def connect(self, *, receive_buffer: int = 0) -> Wire | None:
-        """A new connection, or None and the reason counted."""
+    async def connect(self, source: str | None = None, *, receive_buffer: int = 0) -> Wire | None:
+        """A new connection, from this address or a fresh one; or None and the reason counted."""
         self.score.connections_asked += 1
         began = perf_counter_ns()
         try:
             wire = await connect(
                 self.target,
                 self._tls,
-                self.sources.next(),
+                source or self.sources.next(),
                 _nobody_hears,
                 self._lose_unused,
                 receive_buffer=receive_buffer,
@@ -59,9 +61,16 @@ class Stage:
         self.wires.add(wire)
         return wire
 
-    async def join(self, wire: Wire, room: Room, *, is_late: bool) -> Visit | None:
-        """Let someone into a room by this connection, or None and the reason counted."""
-        visit = self.book.visit(room, wire, is_late=is_late)
+    async def join(
+        self, wire: Wire, room: Room, *, is_late: bool, is_resumable: bool | None = None
+    ) -> Visit | None:
+        """Let someone into a room by this connection, or None and the reason counted.
+
+        Whether it asks to be resumable is as planned, unless told otherwise.
+        """
+        if is_resumable is None:
+            is_resumable = self.plan.is_resumable
+        visit = self.book.visit(room, wire, is_late=is_late, is_resumable=is_resumable)
         wire.hear, wire.lose = visit.hear, visit.lose
         durations = self.score.joining_late if is_late else self.score.joining
         if not is_late:
@@ -75,6 +84,22 @@ class Stage:
         else:
             return visit
         visit.is_over = True
+        return None
+
+    async def resume(self, visit: Visit, source: str | None) -> Wire | None:
+        """Bring someone back whose connection is gone: its new one, or None and the reason counted."""
+        self.score.resumes_asked += 1
+        began = perf_counter_ns()
+        wire = await self.connect(source)
+        if wire is not None:
+            wire.hear, wire.lose = visit.hear, visit.lose
+            try:
+                self.score.resuming.add(await visit.resume(wire) - began)
+            except (TimeoutError, JoinRefused, Gone):
+                self.drop(wire)
+            else:
+                return wire
+        self.score.failures[Failure.NOT_RESUMED] += 1
         return None
 
     async def close(self, wire: Wire) -> None:
@@ -94,9 +119,16 @@ class Stage:
         wire.drop()
         self.wires.discard(wire)
 
+    def cut(self, wire: Wire) -> None:
+        """Be gone with a reset."""
+        wire.lose = _nobody_minds
+        wire.reset()
+        self.wires.discard(wire)
+
     def see_visitors_out(self) -> None:
         """End what is left of those who come and go: an interrupted test leaves them where they are."""
-        lines = {id(resident.line) for room in self.rooms for resident in room.residents}
+        rooms = (*self.rooms, *self.storm_rooms)
+        lines = {id(resident.line) for room in rooms for resident in room.residents}
         for visit in self.book.visits.values():
             visit.is_over = visit.is_over or visit.is_late
         for wire in [wire for wire in self.wires if id(wire) not in lines]:

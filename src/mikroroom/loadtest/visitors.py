@@ -66,12 +66,17 @@ async def _go(stage: Stage, visit: Visit, wire: Wire, way: str) -> Wire | None:
     if way == "word":
         visit.leave()
         return wire
-    visit.is_over = True
+    # Whose place is kept would go on taking a seat: such a one comes back, and leaves.
+    visit.is_over = visit.numbering is None
     if way == "close":
         await stage.close(wire)
     else:
         stage.drop(wire)
-    return None
+    if visit.is_over:
+        return None
+    again = await stage.resume(visit, wire.source)
+    visit.leave()
+    return again
 
 
 class SlowReaders:
@@ -88,8 +93,8 @@ class SlowReaders:
             reader_wire, wire = await stage.connect(receive_buffer=_RECEIVE_BUFFER), await stage.connect()
             if reader_wire is None or wire is None:
                 return
-            reader = await stage.join(reader_wire, room, is_late=True)
-            companion = await stage.join(wire, room, is_late=True)
+            reader = await stage.join(reader_wire, room, is_late=True, is_resumable=False)
+            companion = await stage.join(wire, room, is_late=True, is_resumable=False)
             if reader is not None and companion is not None:
                 reader_wire.stop_reading()
                 # From here on it is expected to be closed.

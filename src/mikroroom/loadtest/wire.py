@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 import ssl
+import struct
 from collections.abc import Callable
 
 import picows
@@ -18,6 +19,9 @@ _MAX_FRAME_BYTES = 1_048_576
 # It speaks of every connection, and a test has thousands.
 _log = logging.getLogger("mikroroom.loadtest.wire")
 _log.setLevel(logging.CRITICAL + 1)
+
+# SO_LINGER, for no time at all: what is under way is thrown away, and the peer is told so.
+_AT_ONCE = struct.pack("ii", 1, 0)
 
 LOST = 1006
 NO_CODE = 1005
@@ -36,11 +40,15 @@ class Unconnected(Exception):
 
 
 class Wire(WSListener):  # type: ignore[misc, unused-ignore]  # picows may not be installed where types are checked
-    """One open connection. ``hear`` and ``lose`` may be given anew: the next message goes there."""
+    """One open connection, from the address ``source`` if one was chosen.
+
+    ``hear`` and ``lose`` may be given anew: the next message goes there.
+    """
 
     def __init__(self, hear: Callable[[str], None], lose: Callable[[int], None]) -> None:
         self.hear = hear
         self.lose = lose
+        self.source: str | None = None
         self.is_paused = False
         self.code = LOST
         self.closed = asyncio.Event()
@@ -71,6 +79,13 @@ class Wire(WSListener):  # type: ignore[misc, unused-ignore]  # picows may not b
         """Be gone without a word."""
         if self._transport is not None:
             self._transport.disconnect(False)
+
+    def reset(self) -> None:
+        """Be gone with a reset, as when a network or a machine is gone."""
+        if self._transport is not None:
+            reached = self._transport.underlying_transport.get_extra_info("socket")
+            reached.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            self.drop()
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The handshake is done."""
@@ -151,6 +166,7 @@ async def connect(
         raise Unconnected(why.lower()) from None
     if not isinstance(wire, Wire) or wire.closed.is_set():
         raise Unconnected("closed at once")
+    wire.source = source
     return wire
 
 

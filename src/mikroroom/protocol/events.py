@@ -13,9 +13,13 @@ from mikroroom.protocol.requests import Action
 
 
 class Stamped(Struct, tag_field="type", rename="camel", kw_only=True, gc=False):
-    """``timestamp`` is in milliseconds since the epoch: the server's, or for a relay the sender's."""
+    """``timestamp`` is in milliseconds since the epoch: the server's, or for a relay the sender's.
+
+    ``seq`` numbers what a resumable participant hears (R40).
+    """
 
     timestamp: int | float = 0
+    seq: int | UnsetType = UNSET
 
 
 class Message(Stamped):
@@ -39,11 +43,18 @@ class ParticipantState(Message):
 class ParticipantJoined(ParticipantState, tag="participant-joined"):
     """Someone is in the room. The first one that a client hears is its own (R9).
 
-    ``creator_token`` stands only in the own one of whoever made an ad-hoc room (R12).
+    ``creator_token`` stands only in the own one of whoever made an ad-hoc room (R12), what follows it only in
+    that of a resumable participant: how it may come back, within ``resume_window`` seconds (R40), and once it
+    has ``resumed``, whether all that it missed is ``replayed`` and what of its own has arrived (R42, R47).
     """
 
     name: str = ""
     creator_token: str | UnsetType = UNSET
+    resume_token: str | UnsetType = UNSET
+    resume_window: int | float | UnsetType = UNSET
+    resumed: bool | UnsetType = UNSET
+    replayed: bool | UnsetType = UNSET
+    last_client_seq: int | UnsetType = UNSET
 
 
 class ParticipantUpdated(ParticipantState, tag="participant-updated"):
@@ -55,9 +66,17 @@ class ParticipantLeft(Message, tag="participant-left"):
 
 
 class WaitingRoom(Message, tag="waiting-room"):
-    """Someone waits to be admitted: oneself, or (told to moderators) another (R20)."""
+    """Someone waits to be admitted: oneself, or (told to moderators) another (R20).
+
+    In that of a resumable waiting participant stands how it may come back, as in ``ParticipantJoined``.
+    """
 
     name: str = ""
+    resume_token: str | UnsetType = UNSET
+    resume_window: int | float | UnsetType = UNSET
+    resumed: bool | UnsetType = UNSET
+    replayed: bool | UnsetType = UNSET
+    last_client_seq: int | UnsetType = UNSET
 
 
 class ModeratorAction(Message, tag="moderator-action"):

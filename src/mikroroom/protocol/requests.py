@@ -26,38 +26,47 @@ Password = Annotated[str, Meta(max_length=256)]
 # Client clocks may be fractional (R10). Within these bounds every client reads back what was sent.
 Timestamp = Annotated[int, Meta(ge=-(2**53), le=2**53)] | Annotated[float, Meta(ge=-(2.0**53), le=2.0**53)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
+# What is counted on from here must stay a number that every client can read.
+Seq = Annotated[int, Meta(ge=0, le=2**52)]
+Token = Annotated[str, Meta(max_length=256)]
 
 
 class Message(Struct, tag_field="type", rename="camel", kw_only=True, omit_defaults=True, gc=False):
-    """The base of every request."""
+    """The base of every request. ``client_seq`` numbers what a resumable client sends: 1, 2, 3, … (R47)."""
 
     timestamp: Timestamp | None = None
+    client_seq: Annotated[int, Meta(ge=1, le=2**52)] | None = None
 
 
 class Join(Message, tag="join"):
-    """Enter a room, or with ``isHost`` make it if it does not exist (R4 to R12)."""
+    """Enter a room, or with ``isHost`` make it if it does not exist (R4 to R12).
+
+    With ``resume`` one's place is kept when the connection is lost (R40); with ``resume_token`` one takes it
+    again (R42): ``last_seq`` is the last number heard, ``restart`` says that all before is forgotten.
+    """
 
     room_id: Id
-    name: str
+    name: str | None = None
     password: Password | None = None
     is_host: bool | None = None
-    creator_token: Annotated[str, Meta(max_length=256)] | None = None
+    creator_token: Token | None = None
     max_participants: Annotated[int, Meta(ge=1, le=1_000)] | None = None
+    resume: bool | None = None
+    resume_token: Token | None = None
+    last_seq: Seq | None = None
+    restart: bool | None = None
 
     def __post_init__(self) -> None:
         """Bring the code to upper case (R1) and hold the name to R8.
 
         Raises:
-            ValueError: the code is none, or the name is empty, too long or has refused characters.
+            ValueError: the code is none, or the name is missing, empty, too long or has refused characters.
         """
         self.room_id = _code(self.room_id)
-        self.name = self.name.strip()
-        if not 1 <= len(self.name) <= NAME_LENGTH:
-            raise ValueError(f"`name` must be 1 to {NAME_LENGTH} characters after trimming")
-        if _REFUSED_IN_NAMES.search(self.name):
-            raise ValueError("`name` must not contain control or text-direction characters")
-        if all(_is_invisible(character) for character in self.name):
-            raise ValueError("`name` must have at least one visible character")
+        if self.name is not None:
+            self.name = _name(self.name)
+        elif self.resume_token is None:
+            raise ValueError("Object missing required field `name`")
 
 
 class Leave(Message, tag="leave"):
@@ -217,6 +226,17 @@ class CreateRoom(Struct, rename="camel", kw_only=True):
         """Bring the code to upper case (R1). Raises ValueError: it is none."""
         if self.room_id is not None:
             self.room_id = _code(self.room_id)
+
+
+def _name(text: str) -> str:
+    name = text.strip()
+    if not 1 <= len(name) <= NAME_LENGTH:
+        raise ValueError(f"`name` must be 1 to {NAME_LENGTH} characters after trimming")
+    if _REFUSED_IN_NAMES.search(name):
+        raise ValueError("`name` must not contain control or text-direction characters")
+    if all(_is_invisible(character) for character in name):
+        raise ValueError("`name` must have at least one visible character")
+    return name
 
 
 def _is_invisible(character: str) -> bool:

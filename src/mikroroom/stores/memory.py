@@ -1,15 +1,15 @@
-"""Rooms in the memory of this process, and the pre-created ones on disk as well."""
+"""Rooms in the memory of this process, and on disk as well, so that they outlive it (R46)."""
 
-import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from mikroroom.core.effects import Effects
-from mikroroom.core.room import Room
+from mikroroom.core.resume import lapse, restore
+from mikroroom.core.room import Policy, Room
 from mikroroom.logs import Line
 from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.stores.journal import Journal
-from mikroroom.stores.port import CodeTaken, Deliver, Step, Verb
+from mikroroom.stores.port import CodeTaken, Deliver, Kept, Step, Verb
 
 log = logging.getLogger(__name__)
 
@@ -22,36 +22,47 @@ class MemoryStore:
         *,
         max_rooms: int,
         max_latent_rooms: int,
-        latent_age: int,
+        policy: Policy,
         clock: Callable[[], int],
         journal: Journal | None = None,
     ) -> None:
         self._max_rooms = max_rooms
         self._max_latent_rooms = max_latent_rooms
-        self._latent_age = latent_age
+        self._policy = policy
         self._clock = clock
         self._journal = journal
         self._rooms: dict[str, Room] = {}
         # The empty rooms, in the order in which their time comes: each kind lives equally long.
         self._latent: dict[str, Room] = {}
         self._lingering: dict[str, Room] = {}
+        # Those that have somebody suspended, or had a moment ago.
+        self._awaiting: dict[str, Room] = {}
         self._deliver: Deliver = _nowhere
 
     def start(self, deliver: Deliver) -> None:
-        """See ``port.Store``. Pre-created rooms come back from the journal."""
+        """See ``port.Store``. Rooms come back from the journal."""
         self._deliver = deliver
         if self._journal is not None:
             self._restore(self._journal.open())
         self.tidy()
 
-    async def stop(self) -> None:
+    async def stop(self, kept: Mapping[str, Kept]) -> None:
         """See ``port.Store``."""
         if self._journal is not None:
-            await asyncio.to_thread(self._journal.close)
+            await self._journal.close(kept)
+
+    def take_kept(self, code: str, participant_id: str) -> Kept | None:
+        """See ``port.Store``."""
+        return None if self._journal is None else self._journal.take_kept(code, participant_id)
+
+    def note_taken(self, code: str, participant_id: str, client_seq: int) -> None:
+        """See ``port.Store``."""
+        if self._journal is not None:
+            self._journal.note_taken(code, participant_id, client_seq)
 
     def create(self, room: Room, effects: Effects) -> Step:
         """See ``port.Store``. To be awaited is the disk: a pre-created room is promised to survive."""
-        self.tidy()
+        self._sweep()
         if self._find(room.code) is not None:
             raise CodeTaken(room.code)
         if len(self._rooms) >= self._max_rooms:
@@ -59,7 +70,8 @@ class MemoryStore:
         if room.is_latent and len(self._latent) >= self._max_latent_rooms:
             raise Refusal(ErrorCode.ROOM_LIMIT, "There are too many rooms that nobody is in; try again later")
         self._rooms[room.code] = room
-        written = self._settle(room)
+        self._settle(room)
+        written = self._journal.write(room) if self._journal is not None and room.is_latent else None
         self._deliver(effects)
         return written
 
@@ -68,17 +80,49 @@ class MemoryStore:
         room = self._find(code)
         if room is None:
             raise Refusal(ErrorCode.ROOM_NOT_FOUND, "There is no meeting with this code")
-        was_empty = not room.participants
-        effects = verb(room, self._clock())
-        if was_empty != (not room.participants):
-            self._settle(room)
-        self._deliver(effects)
+        self._apply(room, verb)
         return None
 
     def tidy(self) -> None:
         """See ``port.Store``. Also tries again what the journal could not do."""
         if self._journal is not None:
             self._restore(self._journal.retry())
+        now = self._clock()
+        for room in list(self._awaiting.values()):
+            if not room.suspended:
+                del self._awaiting[room.code]
+            elif next(iter(room.suspended.values())) <= now:
+                self._apply(room, self._lapse)
+        self._sweep()
+
+    def active_rooms(self) -> int:
+        """See ``port.Store``."""
+        return len(self._rooms) - len(self._latent) - len(self._lingering)
+
+    def _restore(self, rooms: list[Room]) -> None:
+        """Rooms come back from the journal, with those who may come back to them."""
+        if not rooms:  # nearly always, every second
+            return
+        for room in rooms:
+            # Read late, or started again after a stop: what is here is newer than what was written.
+            if room.code not in self._rooms:
+                self._rooms[room.code] = room
+                self._apply(room, self._revive)
+        self._latent = dict(sorted(self._latent.items(), key=lambda item: item[1].expires_at or 0))
+
+    def _revive(self, room: Room, now: int) -> Effects:
+        return restore(room, now, self._policy)
+
+    def _lapse(self, room: Room, now: int) -> Effects:
+        return lapse(room, now, self._policy)
+
+    def _apply(self, room: Room, verb: Verb) -> None:
+        effects = verb(room, self._clock())
+        self._settle(room)
+        self._deliver(effects)
+
+    def _sweep(self) -> None:
+        """Remove the empty rooms whose time has come."""
         now = self._clock()
         for empty in (self._latent, self._lingering):
             while empty:
@@ -87,23 +131,6 @@ class MemoryStore:
                     break
                 self._remove(room)
 
-    def active_rooms(self) -> int:
-        """See ``port.Store``."""
-        return len(self._rooms) - len(self._latent) - len(self._lingering)
-
-    def _restore(self, rooms: list[Room]) -> None:
-        """Pre-created rooms come back from the journal, without whoever was in them."""
-        if not rooms:  # nearly always, every second
-            return
-        latest = self._clock() + self._latent_age
-        for room in rooms:
-            # Read late, or started again after a stop: what is here is newer than what was written.
-            if room.code not in self._rooms:
-                # Later only by another setting or a wrong clock; and no room may keep others from their end.
-                room.expires_at = min(room.expires_at or latest, latest)
-                self._rooms[room.code] = self._latent[room.code] = room
-        self._latent = dict(sorted(self._latent.items(), key=lambda item: item[1].expires_at or 0))
-
     def _find(self, code: str) -> Room | None:
         room = self._rooms.get(code)
         if room is not None and room.expires_at is not None and room.expires_at <= self._clock():
@@ -111,25 +138,27 @@ class MemoryStore:
             return None
         return room
 
-    def _settle(self, room: Room) -> Step:
-        """Put a room among the empty ones, or take it from there."""
-        self._latent.pop(room.code, None)
-        self._lingering.pop(room.code, None)
-        if not room.participants:
-            empty = self._latent if room.is_precreated else self._lingering
-            empty[room.code] = room
+    def _settle(self, room: Room) -> None:
+        """Put a changed room where it belongs: among the empty ones, among those that await somebody."""
+        code = room.code
+        if room.participants:
+            self._latent.pop(code, None)
+            self._lingering.pop(code, None)
+        else:
+            (self._latent if room.is_precreated else self._lingering)[code] = room
             if room.expires_at is not None and room.expires_at <= self._clock():
                 self._remove(room)
-                return None
-        if room.is_precreated and self._journal is not None:
-            return self._journal.put(room)
-        return None
+                return
+        if room.suspended:
+            self._awaiting[code] = room
+        if self._journal is not None:
+            self._journal.put(room)
 
     def _remove(self, room: Room) -> None:
-        for rooms in (self._rooms, self._latent, self._lingering):
+        for rooms in (self._rooms, self._latent, self._lingering, self._awaiting):
             rooms.pop(room.code, None)
         log.info(Line("room-removed", room=room.code))
-        if room.is_precreated and self._journal is not None:
+        if self._journal is not None:
             self._journal.remove(room.code)
 
 

@@ -1,7 +1,9 @@
 """What the hub may rely on, whichever store is behind it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
+
+from msgspec import Struct
 
 from mikroroom.core.effects import Effects
 from mikroroom.core.room import Room
@@ -15,6 +17,21 @@ Step = Awaitable[None] | None
 Verb = Callable[[Room, int], Effects]
 
 Deliver = Callable[[Effects], None]
+
+
+class Kept(Struct):
+    """What was told to someone who may come back (R44), as it outlives a planned stop (R46).
+
+    After a crash it is not whole: there is only ``last_client_seq``, as it was a moment before.
+    ``count`` is the number of the last of ``messages``, which are JSON and numbered;
+    ``last_client_seq`` what had come of its own (R47), ``last_stamp`` the time on its last chat (R15).
+    """
+
+    count: int
+    last_client_seq: int
+    last_stamp: int
+    messages: list[bytes]
+    is_whole: bool = True
 
 
 class CodeTaken(Exception):
@@ -31,8 +48,14 @@ class Store(Protocol):
     def start(self, deliver: Deliver) -> None:
         """Get ready, and hand effects to ``deliver`` from now on."""
 
-    async def stop(self) -> None:
-        """Write what is still to be written, and let go. May be started again."""
+    async def stop(self, kept: Mapping[str, Kept]) -> None:
+        """Write what is still to be written, and ``kept``, by participant; let go. May be started again."""
+
+    def take_kept(self, code: str, participant_id: str) -> Kept | None:
+        """What the last stop kept for someone in a room, once; None where nothing outlives a stop."""
+
+    def note_taken(self, code: str, participant_id: str, client_seq: int) -> None:
+        """A message of someone in a room was taken, with that number (R47). Done for each: costs nothing."""
 
     def create(self, room: Room, effects: Effects) -> Step:
         """Take in a room that is new, with what follows from its making.
@@ -50,7 +73,10 @@ class Store(Protocol):
         """
 
     def tidy(self) -> None:
-        """Remove the rooms whose time has come. To be called about once a second."""
+        """Let those go whose window has ended, and remove the rooms whose time has come (R2, R4, R41).
+
+        To be called about once a second.
+        """
 
     def active_rooms(self) -> int:
         """How many rooms have somebody in them."""

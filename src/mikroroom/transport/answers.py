@@ -5,6 +5,8 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
+from mikroroom.hub.hub import Hub
+
 _encoder = msgspec.json.Encoder()
 
 
@@ -27,3 +29,10 @@ def too_many(wait: int) -> Response:
     """The 429 of the reference. ``wait``: milliseconds after which it is worth trying again (R30)."""
     seconds = -(-wait // 1_000)
     return error(429, "Too many requests. Please try again later.", Retry_After=str(seconds))
+
+
+def stopping(hub: Hub) -> Response | None:
+    """The 503 of a server that is about to stop; None if it is not."""
+    if not hub.is_stopping:
+        return None
+    return error(503, "The server is stopping", Retry_After="1", Cache_Control="no-store")

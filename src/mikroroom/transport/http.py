@@ -13,7 +13,7 @@ from mikroroom.protocol.codec import InvalidMessage, decode_room
 from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.settings import Settings
 from mikroroom.stores.port import CodeTaken
-from mikroroom.transport.answers import answer, error, too_many
+from mikroroom.transport.answers import answer, error, stopping, too_many
 from mikroroom.transport.clients import client_of, origin_refusal
 
 INVALID_BODY = "Invalid request body"
@@ -27,6 +27,7 @@ async def index(request: Request) -> Response:
     root = request.scope.get("root_path", "")
     endpoints = {
         "health": f"{root}/health",
+        "ready": f"{root}/ready",
         "config": f"{root}/config",
         "rooms": f"{root}/api/rooms",
         "websocket": f"{root}/ws",
@@ -42,13 +43,21 @@ async def health(request: Request) -> Response:
         {
             "status": "ok",
             "totalRooms": hub.active_rooms(),
-            "totalParticipants": hub.participants,
-            "peakParticipants": hub.peak_participants,
+            "totalParticipants": hub.roster.participants,
+            "peakParticipants": hub.roster.peak_participants,
             "uptime": hub.clock() - hub.started_at,
             "version": __version__,
         },
         Cache_Control="no-store",
     )
+
+
+async def ready(request: Request) -> Response:
+    """``GET /ready``: whether to send people here; 503 once the server has begun to stop."""
+    hub: Hub = request.app.state.hub
+    if not hub.is_stopping:
+        hub.start()
+    return stopping(hub) or answer({"status": "ready"}, Cache_Control="no-store")
 
 
 async def config(request: Request) -> Response:

@@ -10,7 +10,7 @@ from starlette.websockets import WebSocket
 from mikroroom.hub.hub import Hub
 from mikroroom.hub.session import Connection, Session
 from mikroroom.protocol.codes import CloseCode
-from mikroroom.transport.answers import error, too_many
+from mikroroom.transport.answers import error, stopping, too_many
 from mikroroom.transport.clients import client_of, origin_refusal
 from mikroroom.transport.connection import AsgiConnection
 from mikroroom.transport.direct import offer_in
@@ -38,7 +38,11 @@ class SignalingEndpoint(WebSocketEndpoint):
         websocket = WebSocket(self.scope, self.receive, self.send)
         address = client_of(websocket, state.trusted)
         now = self._hub.clock()
-        refusal = origin_refusal(websocket, self._hub, address) or self._over_limit(address, now)
+        refusal = (
+            origin_refusal(websocket, self._hub, address)
+            or stopping(self._hub)
+            or self._over_limit(address, now)
+        )
         if refusal is not None:
             await _deny(websocket, refusal)
             return
@@ -94,7 +98,7 @@ class SignalingEndpoint(WebSocketEndpoint):
                 raise
 
     def _over_limit(self, address: str, now: int) -> Response | None:
-        wait = self._hub.limits.connections.take(address, now)
+        wait = self._hub.limits.take_connection(address, now)
         if not wait:
             return None
         self._hub.limits.tell("connections-limited", now, address=address)

@@ -8,7 +8,7 @@
                 case events.Chat(text=text):
                     print(text)
 
-Stands on the protocol alone, and on websockets.
+It comes back by itself when its connection is lost. Stands on the protocol alone, and on websockets.
 """
 
 from collections.abc import AsyncIterator
@@ -18,64 +18,86 @@ from typing import Any, Self
 import msgspec
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_websocket
-from websockets.exceptions import ConnectionClosed
 
+from mikroroom.client.backoff import Backoff
+from mikroroom.client.errors import DisconnectedError, GapError, QueueFullError, RefusedError
+from mikroroom.client.line import CLOSE_TIMEOUT, Line
+from mikroroom.client.notices import Heard, Rejoined, Resumed, Suspended
+from mikroroom.client.outbox import Limit
+from mikroroom.client.place import Entry
 from mikroroom.protocol import events, requests
-from mikroroom.protocol.codec import decode_event, encode
-from mikroroom.protocol.events import Event
 from mikroroom.protocol.requests import Action
+
+__all__ = [
+    "Backoff",
+    "Client",
+    "DisconnectedError",
+    "GapError",
+    "Heard",
+    "Limit",
+    "QueueFullError",
+    "RefusedError",
+    "Rejoined",
+    "Resumed",
+    "Suspended",
+]
 
 # What the server relays at most (R32), and room for what it adds.
 MAX_MESSAGE_BYTES = 524_288
 
 
-class RefusedError(Exception):
-    """The server refused to let the client in. ``code`` is one of ``protocol.codes.ErrorCode``."""
-
-    def __init__(self, error: events.Error) -> None:
-        super().__init__(f"{error.code}: {error.message}")
-        self.code = error.code
-        self.message = error.message
-
-
-class DisconnectedError(Exception):
-    """The connection is closed, with a code of ``protocol.codes.CloseCode`` or of RFC 6455, 7.4.1."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(f"{code} {reason}".strip())
-        self.code = code
-        self.reason = reason
-
-
 class Client:
-    """One connection to the server, and what it may say there.
+    """One participant, and what it may say to the server.
 
     ``id`` is the own participant id, ``room_id`` the room's code, once joined or waiting; ``creator_token``
     that of the room if this client made it. What is sent is answered by events, refusals included: an
     ``events.Error`` whose ``request_type`` tells what was refused.
+
+    A client that has joined comes back when its connection is lost (R40 to R47), whatever was the reason
+    (unless it was kicked, replaced or the like: close codes from 4500). A task of its own reads the
+    connection and sees to that: an application that is busy with one event for longer than the server keeps
+    its place, that asks for events with a timeout, or that only sends, comes back as well as one that always
+    listens. Events say so: ``Suspended``, then ``Resumed`` or ``Rejoined``. Nothing is heard twice, and
+    nothing is missed unless ``Resumed`` says so. What is sent meanwhile waits, what may not have arrived is
+    sent again, and nothing arrives twice (unless a crash has made the server forget that it had).
     """
 
-    def __init__(self, connection: ClientConnection) -> None:
-        self._connection = connection
+    def __init__(self, line: Line) -> None:
+        self._line = line
         self.id = ""
         self.room_id = ""
         self.creator_token: str | None = None
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, url: str, **options: Any) -> AsyncIterator[Self]:
-        """Connect to ``url``, as in ``wss://example.org/ws``, and close at the end of the block.
+    async def connect(
+        cls, url: str, *, backoff: Backoff | None = None, limit: Limit | None = None, **options: Any
+    ) -> AsyncIterator[Self]:
+        """Connect to ``url``, as in ``wss://example.org/ws``; leave and close at the end of the block.
 
-        ``options`` go to ``websockets.asyncio.client.connect``.
+        ``backoff`` is how long to wait before each try to come back, ``limit`` how much may wait to be sent
+        until then. ``options`` go to ``websockets.asyncio.client.connect``.
 
         Raises:
             websockets.exceptions.InvalidStatus: the handshake was refused: 403 origin, 429 too many.
             OSError: nobody listens there.
         """
         # Whoever goes with a lot unread cannot hear the server's goodbye behind it: do not wait long.
-        options = {"compression": None, "max_size": MAX_MESSAGE_BYTES, "close_timeout": 2, **options}
-        async with connect_websocket(url, **options) as connection:
-            yield cls(connection)
+        options = {
+            "compression": None,
+            "max_size": MAX_MESSAGE_BYTES,
+            "close_timeout": CLOSE_TIMEOUT,
+            **options,
+        }
+
+        async def dial() -> ClientConnection:
+            return await connect_websocket(url, **options)
+
+        line = Line(await dial(), dial, backoff or Backoff(), limit or Limit())
+        try:
+            yield cls(line)
+        finally:
+            await line.close()
 
     async def join(
         self,
@@ -86,24 +108,30 @@ class Client:
         is_host: bool = False,
         creator_token: str | None = None,
         max_participants: int | None = None,
+        resume: bool = True,
+        rejoin: bool = True,
     ) -> events.ParticipantJoined | events.WaitingRoom:
         """Enter a room, or make it with ``is_host``. Gives one's ``participant-joined`` or ``waiting-room``.
+
+        With ``resume`` the place is kept when the connection is lost, if the server keeps places, and taken
+        again. When it is gone, with ``rejoin`` the client joins afresh, in the same way.
 
         Raises:
             ValueError: the name or the code is none.
             RefusedError: the server said no.
             DisconnectedError: the connection was closed.
         """
-        await self.send(
-            requests.Join(
-                room_id=room_id,
-                name=name,
-                password=password,
-                is_host=is_host,
-                creator_token=creator_token,
-                max_participants=max_participants,
-            )
+        request = requests.Join(
+            room_id=room_id,
+            name=name,
+            password=password,
+            is_host=is_host,
+            creator_token=creator_token,
+            max_participants=max_participants,
+            resume=resume or None,
         )
+        self._line.entry = Entry(request, rejoin) if resume else None
+        await self.send(request)
         # What is heard of a room that was left before is not about this one.
         code, name = room_id.upper(), name.strip()
         while True:
@@ -112,18 +140,21 @@ class Client:
                     code,
                     name,
                 ):
-                    self.id, self.room_id = joined.participant_id, joined.room_id
-                    self.creator_token = joined.creator_token or None
+                    self.creator_token = None
+                    self._is(joined)
                     return joined
                 case events.WaitingRoom(room_id=where, name=who) as waiting if (where, who) == (code, name):
-                    self.id, self.room_id = waiting.participant_id, waiting.room_id
+                    self._is(waiting)
                     return waiting
                 case events.Error(request_type="join") as error:
                     raise RefusedError(error)
 
     async def leave(self) -> None:
-        """Leave the room; the connection stays open."""
-        await self.send(requests.Leave())
+        """Leave the room; the connection stays open.
+
+        If it is lost at this moment, the client comes back no more, and the server lets the place go in time.
+        """
+        await self._line.leave()
 
     async def offer(self, target_id: str, sdp: str) -> None:
         """Send a WebRTC offer to one participant."""
@@ -190,33 +221,32 @@ class Client:
         await self.send(requests.RejectUser(target_id=target_id, reason=reason))
 
     async def send(self, request: requests.Message) -> None:
-        """Send any request.
+        """Send any request; while the client is on its way back, have it wait.
 
         Raises:
-            DisconnectedError: the connection is closed.
+            DisconnectedError: the connection is closed for good.
+            QueueFullError: as much waits as may. What waits already is not lost.
         """
-        try:
-            await self._connection.send(encode(request), text=True)
-        except ConnectionClosed as closed:
-            raise _disconnected(closed) from None
+        if isinstance(request, requests.Leave):
+            await self._line.leave()
+        else:
+            await self._line.send(request)
 
-    async def receive(self) -> Event:
-        """The next event. Types that this version does not know are passed over.
+    async def receive(self) -> Heard:
+        """The next event. Types that this version does not know are passed over. Safe to cancel.
 
         Raises:
-            DisconnectedError: the connection is closed.
+            DisconnectedError: the connection is closed for good.
+            RefusedError: the place is gone, and the server refused to let the client in afresh.
+            GapError: the server has left out a message.
         """
-        while True:
-            try:
-                text = await self._connection.recv(decode=True)
-            except ConnectionClosed as closed:
-                raise _disconnected(closed) from None
-            event = decode_event(text)
-            if event is not None:
-                return event
+        heard = await self._line.inbox.get()
+        if isinstance(heard, Rejoined):
+            self._is(heard.own)
+        return heard
 
-    async def __aiter__(self) -> AsyncIterator[Event]:
-        """All events until the connection is closed."""
+    async def __aiter__(self) -> AsyncIterator[Heard]:
+        """All events until the connection is closed for good."""
         while True:
             try:
                 event = await self.receive()
@@ -224,12 +254,11 @@ class Client:
                 return
             yield event
 
+    def _is(self, own: events.ParticipantJoined | events.WaitingRoom) -> None:
+        self.id, self.room_id = own.participant_id, own.room_id
+        if isinstance(own, events.ParticipantJoined):
+            self.creator_token = own.creator_token or self.creator_token
+
 
 def _raw(payload: str | dict[str, Any] | None) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(payload))
-
-
-def _disconnected(closed: ConnectionClosed) -> DisconnectedError:
-    if closed.rcvd is None:
-        return DisconnectedError(1006, "")
-    return DisconnectedError(closed.rcvd.code, closed.rcvd.reason)

@@ -1,0 +1,191 @@
+"""What one resumable participant is told: numbered, and kept for when it comes back (R40, R44, R47).
+
+It outlives the connections of its participant, and knows nothing of rooms.
+"""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from mikroroom.hub.session import Audience, Session
+from mikroroom.protocol.codec import HEADROOM, Frame, numbered, passing
+from mikroroom.protocol.events import Relay
+from mikroroom.stores.port import Kept
+
+
+class Capacity(Struct, frozen=True):
+    """How much is kept for one participant, connected or not: so many messages, and bytes of JSON."""
+
+    messages: int
+    size: int
+
+
+# This part of it more may be held for a while.
+SLACK = 8
+
+# Whom to tell that a numbered message was taken: of whom in which room, and its number.
+Note = Callable[[str, str, int], None]
+
+
+class Mailbox:
+    """A participant, or waiting participant, of the room ``code`` who may come back.
+
+    ``session`` is the connection it is on, if any, ``connection`` the id under which the store knows the last
+    one, and ``suspended_from`` the address from which that was lost. ``count`` numbers the last message.
+    """
+
+    __slots__ = (
+        "_capacity",
+        "_has_gap",
+        "_high_water",
+        "_kept",
+        "_last_stamp",
+        "_most",
+        "_note",
+        "_size",
+        "audience",
+        "code",
+        "connection",
+        "count",
+        "id",
+        "last_client_seq",
+        "session",
+        "suspended_from",
+    )
+
+    def __init__(self, participant_id: str, code: str, capacity: Capacity, note: Note) -> None:
+        self.id = participant_id
+        self.code = code
+        self.connection = participant_id
+        self.audience: Audience | None = None
+        self.session: Session | None = None
+        self.count = 0
+        self.last_client_seq = 0
+        self.suspended_from: str | None = None
+        self._capacity = capacity
+        self._note = note
+        # What others hear too has no number, so that it is there once. What nobody else hears is bytes, and
+        # numbered. The last one is number ``count``. The size is that of all this, with the headroom.
+        self._kept: list[Frame | bytes] = []
+        self._size = 0
+        self._high_water = capacity.size + capacity.size // SLACK
+        self._most = capacity.messages + capacity.messages // SLACK
+        self._has_gap = False
+        self._last_stamp = 0
+
+    def restore(self, kept: Kept | None) -> None:
+        """Go on from what outlived a stop. After a crash not even how much was said is known."""
+        self._has_gap = kept is None or not kept.is_whole
+        if kept is None:
+            return
+        self.count = kept.count
+        self.last_client_seq = kept.last_client_seq
+        self._last_stamp = kept.last_stamp
+        for message in kept.messages:
+            self._keep(bytes(HEADROOM) + message)
+
+    def save(self) -> Kept | None:
+        """All that is to outlive a stop, if it is all there. Not the first message, which holds tokens."""
+        self._trim()
+        first = max(1, self.count - len(self._kept))
+        frames = None if self._has_gap else self.since(first)
+        if frames is None:
+            return None
+        messages = [bytes(memoryview(frame)[HEADROOM:]) for frame in frames]
+        return Kept(self.count, self.last_client_seq, self._last_stamp, messages)
+
+    def send(self, frame: Frame) -> None:
+        """Number a message, keep it, and send it if there is a connection. See ``session.Listener``."""
+        # Done for every chat, and each of them for a whole room: no call that can be spared.
+        seq = self.count = self.count + 1
+        kept = self._kept
+        kept.append(frame)
+        self._size += len(frame)
+        if self._size > self._high_water or len(kept) > self._most:
+            self._trim()
+        session = self.session
+        if session is not None:
+            session.send(numbered(frame, seq))
+
+    def relay(self, event: Relay) -> None:
+        """Likewise, with a message for nobody else: it is kept as it is sent."""
+        event.seq = self.count = self.count + 1
+        frame = passing(event)
+        kept = self._kept
+        kept.append(bytes(frame))
+        self._size += len(frame)
+        if self._size > self._high_water or len(kept) > self._most:
+            self._trim()
+        session = self.session
+        if session is not None:
+            session.send(frame)
+
+    def send_all(self, frames: list[Frame]) -> None:
+        """Likewise, with several messages."""
+        first = self.count + 1
+        self.count += len(frames)
+        for frame in frames:
+            self._keep(frame)
+        if self.session is not None:
+            self.session.send_all([numbered(frame, first + place) for place, frame in enumerate(frames)])
+
+    def is_repeat(self, client_seq: int) -> bool:
+        """Whether the client has sent this before; if not, it has now (R47)."""
+        if client_seq <= self.last_client_seq:
+            return True
+        self.last_client_seq = client_seq
+        self._note(self.code, self.id, client_seq)
+        return False
+
+    def since(self, last_seq: int) -> list[Frame] | None:
+        """What was said after message ``last_seq``, with its numbers; None if not all of it is held (R42)."""
+        self._trim()
+        before = self.count - len(self._kept)
+        if self._has_gap or not before <= last_seq <= self.count:
+            return None
+        return [
+            bytearray(kept) if isinstance(kept, bytes) else numbered(kept, seq)
+            for seq, kept in enumerate(self._kept[last_seq - before :], last_seq + 1)
+        ]
+
+    def start_anew(self, last_seq: int) -> None:
+        """What follows replaces all that was said. It begins with a number, so that nobody can miss that.
+
+        ``last_seq`` is what the client has heard: after a crash only it knows.
+        """
+        self.count = max(self.count, last_seq) + 1
+        self._kept.clear()
+        self._size = 0
+        self._has_gap = False
+
+    def attach(self, session: Session, connection: str) -> None:
+        """The participant is on this connection from now on."""
+        self.session = session
+        self.connection = connection
+        session.id, session.code, session.audience = self.id, self.code, self.audience
+        session.mailbox = self
+        session.last_stamp = self._last_stamp
+
+    def detach(self) -> Session | None:
+        """The participant is on no connection any more. Returns the one it was on."""
+        session, self.session = self.session, None
+        if session is not None:
+            self._last_stamp = session.last_stamp
+            session.unseat()
+        return session
+
+    def _keep(self, frame: Frame | bytes) -> None:
+        self._kept.append(frame)
+        self._size += len(frame)
+        if self._size > self._high_water or len(self._kept) > self._most:
+            self._trim()
+
+    def _trim(self) -> None:
+        """Forget what is beyond the bounds: at once, because to take the first from a list is slow."""
+        kept, capacity = self._kept, self._capacity
+        surplus = max(0, len(kept) - capacity.messages)
+        self._size -= sum(map(len, kept[:surplus]))
+        while self._size - HEADROOM * (len(kept) - surplus) > capacity.size:
+            self._size -= len(kept[surplus])
+            surplus += 1
+        del kept[:surplus]
