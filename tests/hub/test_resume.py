@@ -1038,9 +1038,11 @@ async def test_after_a_crash_everyone_hears_all_anew_and_numbers_go_on(house: Ho
     bob_again = house.comes_back(bob)
     own, *rest = bob_again.hears()
     assert (own["replayed"], own["seq"]) == (False, bob.last_seq + 1)
-    assert texts(rest) == []
+    assert texts(rest) == ["one"], "said since, and not known to be lost"
+    assert types(rest) == ["participant-joined", "participant-joined", "room-locked", "chat"]
+    assert seqs(rest) == [bob.last_seq + number for number in (2, 3, 4, 5)]
     ada_again.says("chat", text="two")
-    assert seqs(bob_again.hears()) == [bob.last_seq + 5]
+    assert seqs(bob_again.hears()) == [bob.last_seq + 6]
     await lost(house, bob_again)
     assert house.comes_back(bob_again).hears()[0]["replayed"] is True, "from here on it is known again"
     house.clock.passes(WINDOW)
@@ -1053,9 +1055,14 @@ async def test_a_planned_restart_after_a_crash_does_not_make_up_what_it_does_not
     house = house.crashes()
     ada_again = house.comes_back(ada)
     ada_again.says("chat", text="one")
+    ada_again.says("offer", targetId=bob.id, sdp="v=0")
     house = await house.restarts()
     own, *rest = house.comes_back(bob).hears()
-    assert (own["replayed"], own["seq"], texts(rest)) == (False, bob.last_seq + 1, [])
+    assert own["replayed"] is False
+    assert own["seq"] > bob.last_seq
+    assert types(rest) == ["participant-joined", "chat", "offer"]
+    assert seqs(rest) == [own["seq"] + number for number in (1, 2, 3)]
+    assert rest[-1]["sdp"] == "v=0"
 
 
 async def test_a_crash_is_a_gap_however_much_is_said_after_it(house: House) -> None:
@@ -1066,8 +1073,9 @@ async def test_a_crash_is_a_gap_however_much_is_said_after_it(house: House) -> N
     for _ in range(bob.last_seq + 3):
         ada_again.says("chat", text="one")
     own, *rest = house.comes_back(bob).hears()
-    assert (own["replayed"], texts(rest)) == (False, [])
+    assert (own["replayed"], texts(rest)) == (False, ["one"] * (bob.last_seq + 3))
     assert own["seq"] > bob.last_seq
+    assert seqs(rest) == list(range(own["seq"] + 1, own["seq"] + 1 + len(rest)))
 
 
 async def test_a_snapshot_after_a_crash_that_was_lost_is_not_hidden(house: House) -> None:

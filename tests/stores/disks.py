@@ -46,7 +46,7 @@ def taken_in(directory: Path) -> dict[str, dict[str, int]]:
                 shutil.copy(directory / name, place)
         with closing(sqlite3.connect(Path(place) / "rooms.db")) as database:
             rows = database.execute("SELECT code, record FROM taken")
-            return {code: msgspec.msgpack.decode(record) for code, record in rows}
+            return {code: msgspec.msgpack.decode(record[:-4]) for code, record in rows}
 
 
 async def crashes(shelf: Shelf, directory: Path) -> None:

@@ -24,9 +24,14 @@ class Limits:
         self.rooms = Window(settings.rooms_per_minute, MINUTE)
         self.guesses = Window(settings.guesses_per_minute, MINUTE)
         self.returns = Window(RETURNS_PER_MINUTE, MINUTE)
+        self.tokens_forgiven_until = 0
         # How many are suspended from an address: they may come back together.
         self._expected: Counter[str] = Counter()
         self._logged: dict[str, Sampler] = {}
+
+    def forgive_tokens(self, until: int) -> None:
+        """People come back to a server that a crash made forget their newest tokens: they do not guess."""
+        self.tokens_forgiven_until = until
 
     def take_connection(self, address: str, now: int) -> int:
         """Count a new connection. Returns 0, or the milliseconds to wait if there are too many."""

@@ -196,7 +196,8 @@ class Lobby:
         """Whether it is the room or the person that is not there is nobody's business without the token."""
         if refusal.code not in {ErrorCode.RESUME_FAILED, ErrorCode.ROOM_NOT_FOUND}:
             return refusal
-        if secrets.digest_token(returner.token) not in self._lapsed:
+        is_known = secrets.digest_token(returner.token) in self._lapsed
+        if not is_known and self._clock() >= self._limits.tokens_forgiven_until:
             self.count_wrong_guess(returner.address)
         return Refusal(ErrorCode.RESUME_FAILED, "Nobody can come back with this `resumeToken`; join afresh")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from mikroroom.hub.session import Audience, Session
-from mikroroom.protocol.codec import HEADROOM, Frame, numbered, passing
+from mikroroom.protocol.codec import HEADROOM, Frame, is_talk, numbered, passing, unnumbered
 from mikroroom.protocol.events import Relay
 from mikroroom.stores.port import Kept
 
@@ -84,15 +84,12 @@ class Mailbox:
         for message in kept.messages:
             self._keep(bytes(HEADROOM) + message)
 
-    def save(self) -> Kept | None:
-        """All that is to outlive a stop, if it is all there. Not the first message, which holds tokens."""
+    def save(self) -> Kept:
+        """All that is to outlive a stop. Not the first message, which holds tokens."""
         self._trim()
-        first = max(1, self.count - len(self._kept))
-        frames = None if self._has_gap else self.since(first)
-        if frames is None:
-            return None
+        frames = self._numbered(max(1, self.count - len(self._kept)))
         messages = [bytes(memoryview(frame)[HEADROOM:]) for frame in frames]
-        return Kept(self.count, self.last_client_seq, self._last_stamp, messages)
+        return Kept(self.count, self.last_client_seq, self._last_stamp, messages, is_whole=not self._has_gap)
 
     def send(self, frame: Frame) -> None:
         """Number a message, keep it, and send it if there is a connection. See ``session.Listener``."""
@@ -143,20 +140,20 @@ class Mailbox:
         before = self.count - len(self._kept)
         if self._has_gap or not before <= last_seq <= self.count:
             return None
-        return [
-            bytearray(kept) if isinstance(kept, bytes) else numbered(kept, seq)
-            for seq, kept in enumerate(self._kept[last_seq - before :], last_seq + 1)
-        ]
+        return self._numbered(last_seq)
 
-    def start_anew(self, last_seq: int) -> None:
+    def start_anew(self, last_seq: int) -> list[Frame]:
         """What follows replaces all that was said. It begins with a number, so that nobody can miss that.
 
-        ``last_seq`` is what the client has heard: after a crash only it knows.
+        ``last_seq`` is what the client has heard: after a crash only it knows. What people have said to it
+        since is still to be said, and returned.
         """
+        said = [kept for kept in self._kept if is_talk(kept)] if self._has_gap else []
         self.count = max(self.count, last_seq) + 1
         self._kept.clear()
         self._size = 0
         self._has_gap = False
+        return [unnumbered(kept) if isinstance(kept, bytes) else kept for kept in said]
 
     def attach(self, session: Session, connection: str) -> None:
         """The participant is on this connection from now on."""
@@ -173,6 +170,14 @@ class Mailbox:
             self._last_stamp = session.last_stamp
             session.unseat()
         return session
+
+    def _numbered(self, after: int) -> list[Frame]:
+        """What is held, after the message of that number."""
+        place = after - (self.count - len(self._kept))
+        return [
+            bytearray(kept) if isinstance(kept, bytes) else numbered(kept, seq)
+            for seq, kept in enumerate(self._kept[place:], after + 1)
+        ]
 
     def _keep(self, frame: Frame | bytes) -> None:
         self._kept.append(frame)

@@ -11,8 +11,9 @@ from mikroroom.hub.limits import Limits
 from mikroroom.hub.mailbox import Capacity, Mailbox
 from mikroroom.hub.session import Audience, Session
 from mikroroom.logs import Line
-from mikroroom.protocol.codec import frame
+from mikroroom.protocol.codec import Frame, frame
 from mikroroom.protocol.codes import CloseCode
+from mikroroom.protocol.events import Event
 from mikroroom.protocol.requests import Join
 from mikroroom.settings import Settings
 from mikroroom.stores.port import Kept, Store
@@ -41,6 +42,7 @@ class Roster:
         self._limits = limits
         self._clock = clock
         self._store = store
+        self._resume_window = int(settings.resume_window * 1_000)
         # What is kept is sent in one piece to whoever comes back: it must find room.
         size = min(settings.resume_bytes, settings.max_outbox_bytes // 2)
         self._capacity = Capacity(settings.resume_messages, size)
@@ -124,7 +126,7 @@ class Roster:
     def kept(self) -> dict[str, Kept]:
         """What everyone was told who may come back, by id."""
         mailboxes = (person for person in self._people.values() if isinstance(person, Mailbox))
-        return {mailbox.id: kept for mailbox in mailboxes if (kept := mailbox.save()) is not None}
+        return {mailbox.id: mailbox.save() for mailbox in mailboxes}
 
     def _seat(self, participant_id: str, seats: int) -> None:
         """Someone is a participant of its room."""
@@ -172,6 +174,7 @@ class Roster:
         else:
             person = self._mailbox(effect.id, effect.code)
             person.restore(self._store.take_kept(effect.code, effect.id))
+            self._limits.forgive_tokens(self._clock() + self._resume_window)
             self._people[effect.id] = person
         person.suspended_from = effect.address
         self._limits.expect_back(effect.address)
@@ -189,20 +192,20 @@ class Roster:
         mailbox.attach(session, effect.connection)
         self._give_back(mailbox, session)
 
-        missed = None if effect.is_restart else mailbox.since(request.last_seq or 0)
+        last_seq = request.last_seq or 0
+        missed = None if effect.is_restart else mailbox.since(last_seq)
+        anew: list[Frame] = []
         if missed is None:
-            mailbox.start_anew(request.last_seq or 0)
+            said = mailbox.start_anew(last_seq)
+            anew = [*(_stamped(event, now) for event in effect.overview), *said]
         own = effect.own
-        own.timestamp = now
         own.resumed = True
         own.replayed = missed is not None
         own.last_client_seq = mailbox.last_client_seq
         own.seq = mailbox.count - len(missed or ())
-        session.send_all([frame(own), *(missed or ())])
-        if missed is None and effect.overview:
-            for event in effect.overview:
-                event.timestamp = now
-            mailbox.send_all([frame(event) for event in effect.overview])
+        session.send_all([_stamped(own, now), *(missed or ())])
+        if anew:
+            mailbox.send_all(anew)
         log.info(
             Line(
                 "resumed",
@@ -230,6 +233,11 @@ class Roster:
         """To come back is to open no new connection (R30); but not for those who do it all the time."""
         if self._limits.returns.take(mailbox.id, self._clock()) == 0:
             self._limits.connections.give_back(session.address, session.opened_at)
+
+
+def _stamped(event: Event, now: int) -> Frame:
+    event.timestamp = now
+    return frame(event)
 
 
 def _log(what: str, person: Person) -> None:

@@ -79,6 +79,11 @@ RELAYS: Mapping[type, Callable[[Any, str, str], events.Relay]] = {
 }
 
 
+# How what people say to each other begins.
+_TALK = tuple(
+    f'{{"type":"{TYPE_OF[talk]}",'.encode() for talk in (events.Chat, *events.Relay.__subclasses__())
+)
+
 # Payloads that stay raw: where they are, how such JSON begins, and what to say of any other. (A
 # ``__post_init__`` of each would take as long again as the decoding.)
 _RAW: Mapping[type, tuple[Callable[[Any], Raw], bytes, str]] = {
@@ -158,6 +163,16 @@ def passing(event: events.Message) -> Frame:
 def numbered(frame: Frame, seq: int) -> Frame:
     """The same message with its number in what one participant hears (R40)."""
     return frame[:-1] + b',"seq":%d}' % seq
+
+
+def unnumbered(frame: Frame | bytes) -> Frame:
+    """A message without its number, whichever way it came there."""
+    return bytearray(frame[: frame.rindex(b',"seq":')]) + b"}"
+
+
+def is_talk(frame: Frame | bytes) -> bool:
+    """Whether someone says this, and it changes nothing in the room: chat and relays."""
+    return frame.startswith(_TALK, HEADROOM)
 
 
 def encode(message: events.Message | requests.Message) -> bytes:

@@ -15,6 +15,7 @@ from itertools import chain, count
 from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
+from zlib import crc32
 
 import msgspec
 
@@ -59,7 +60,7 @@ class Database:
         try:
             connection = self._connect()
             self._select(connection, rooms)
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
             self.close()
             if _is_hopeless(error):
                 self._set_aside(error)
@@ -96,9 +97,12 @@ class Database:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(
                 "INSERT OR REPLACE INTO rooms (code, record) VALUES (?, ?)",
-                [(code, record) for code, record in batch.items() if record is not None],
+                [(code, _sealed(record)) for code, record in batch.items() if record is not None],
             )
-            connection.executemany("INSERT OR REPLACE INTO taken (code, record) VALUES (?, ?)", taken.items())
+            connection.executemany(
+                "INSERT OR REPLACE INTO taken (code, record) VALUES (?, ?)",
+                [(code, _sealed(record)) for code, record in taken.items()],
+            )
             gone = [(code,) for code, record in batch.items() if record is None]
             connection.executemany("DELETE FROM rooms WHERE code = ?", gone)
             connection.executemany("DELETE FROM taken WHERE code = ?", gone)
@@ -138,16 +142,18 @@ class Database:
     def _select(self, connection: sqlite3.Connection, rooms: list[Room]) -> None:
         """Add the rooms in the file to ``rooms``, one by one: damage further on costs none before it."""
         self.taken.clear()
-        if self._version(connection) == 0 and not connection.execute("PRAGMA table_info(rooms)").fetchone():
+        version = self._version(connection)
+        if version == 0 and not connection.execute("PRAGMA table_info(rooms)").fetchone():
             return
+        is_sealed = version == SCHEMA_VERSION
         for code, record in connection.execute("SELECT code, record FROM rooms"):
-            room = self._decode(code, record)
+            room = self._decode(code, record, is_sealed=is_sealed)
             if room is not None:
                 rooms.append(room)
-        if self._version(connection) == SCHEMA_VERSION:
+        if is_sealed:
             for code, record in connection.execute("SELECT code, record FROM taken"):
                 with suppress(ValueError, TypeError, RecursionError):
-                    self.taken[code] = msgspec.msgpack.decode(record, type=dict[str, int])
+                    self.taken[code] = msgspec.msgpack.decode(_unsealed(record), type=dict[str, int])
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Make the file ready to be written to."""
@@ -175,15 +181,15 @@ class Database:
                 rooms: list[Room] = []
                 copy._select(copy._connect(), rooms)
                 self.taken = copy.taken
-            except (sqlite3.Error, OSError):
+            except (sqlite3.Error, OSError, UnicodeDecodeError):
                 raise error from None
             finally:
                 copy.close()
         return rooms
 
-    def _decode(self, code: object, record: bytes) -> Room | None:
+    def _decode(self, code: object, record: bytes, *, is_sealed: bool) -> Room | None:
         try:
-            return msgspec.msgpack.decode(record, type=Room)
+            return msgspec.msgpack.decode(_unsealed(record) if is_sealed else record, type=Room)
         except (ValueError, TypeError, RecursionError) as error:  # no room, no UTF-8, not even bytes; a trap
             log.error(
                 Line(
@@ -221,6 +227,19 @@ class Database:
         return int(version)
 
 
+def _sealed(record: bytes) -> bytes:
+    """A record and its checksum: what is damaged might look like a room, and be one that cannot be."""
+    return record + crc32(record).to_bytes(4, "big")
+
+
+def _unsealed(record: bytes) -> bytes:
+    """Raises ``ValueError``: it is damaged."""
+    content = record[:-4]
+    if crc32(content).to_bytes(4, "big") != record[-4:]:
+        raise ValueError("the record is damaged")
+    return content
+
+
 def _identify(path: Path) -> tuple[int, int] | None:
     try:
         file = path.stat()
@@ -234,7 +253,8 @@ class _OtherSchema(sqlite3.DatabaseError):
 
 
 def _is_hopeless(error: Exception) -> bool:
-    return isinstance(error, _OtherSchema) or _reason(error) in _HOPELESS
+    # The third: damaged text, in words of SQLite's about it.
+    return isinstance(error, _OtherSchema | UnicodeDecodeError) or _reason(error) in _HOPELESS
 
 
 def _is_locked(error: Exception) -> bool:

@@ -92,7 +92,7 @@ class MemoryStore:
             if not room.suspended:
                 del self._awaiting[room.code]
             elif next(iter(room.suspended.values())) <= now:
-                self._apply(room, self._lapse)
+                self._let_lapse(room)
         self._sweep()
 
     def active_rooms(self) -> int:
@@ -115,6 +115,14 @@ class MemoryStore:
 
     def _lapse(self, room: Room, now: int) -> Effects:
         return lapse(room, now, self._policy)
+
+    def _let_lapse(self, room: Room) -> None:
+        try:
+            self._apply(room, self._lapse)
+        except Exception:
+            # A fault of ours in one room must not keep those in the others, nor be told each second.
+            del self._awaiting[room.code]
+            log.exception(Line("room-not-tidied", room=room.code))
 
     def _apply(self, room: Room, verb: Verb) -> None:
         effects = verb(room, self._clock())
