@@ -246,7 +246,7 @@ class Client:
         return heard
 
     async def __aiter__(self) -> AsyncIterator[Heard]:
-        """All events until the connection is closed for good."""
+        """All events until the connection is closed for good. Raises what else ``receive`` does."""
         while True:
             try:
                 event = await self.receive()

@@ -49,7 +49,7 @@ class Line:
     """``inbox`` is what was heard, until it ends with the error that says why.
 
     ``dial`` opens another connection. Without an ``entry`` a lost connection is the end, as it is after
-    ``forget``, and where the server gives no ``resumeToken``.
+    ``leave``, and where the server gives no ``resumeToken``.
     """
 
     def __init__(

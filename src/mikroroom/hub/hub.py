@@ -1,7 +1,7 @@
-"""Who is connected here: requests go to the store as verbs, effects come back and go out to connections.
+"""What is asked here is done: requests go to the store as verbs, effects come back and go out to people.
 
-One door in (``act``), one door out (``deliver``). Talk between people who are both connected here goes
-straight from one to the other: it changes no room.
+One door in (``act``), one door out (``deliver``). Talk between people who can be reached here goes straight
+from one to the other: it changes no room.
 """
 
 import asyncio
@@ -34,9 +34,9 @@ from mikroroom.stores.port import Step, Store
 log = logging.getLogger(__name__)
 
 TIDY_EVERY = 1.0
-# While closing everyone: how often some are closed, in seconds.
+# While everyone is sent away: seconds from one batch to the next.
 DRAIN_EVERY = 0.05
-# So many are closed at once in any case.
+# A batch is no smaller than this.
 DRAIN_TOGETHER = 20
 
 
@@ -69,7 +69,7 @@ class Hub:
         self._random = random
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tidying: asyncio.TimerHandle | None = None
-        # Losses that the store could not take, by id: the room's code, and the connection that is lost.
+        # Losses that the store could not take, by participant: the room's code, and which connection.
         self._owed: dict[str, tuple[str, str]] = {}
         # The event loop itself keeps no hold on what runs on it.
         self._partings: set[asyncio.Task[None]] = set()

@@ -1,4 +1,7 @@
-"""The limits that are counted per client address (R30), and what the log says of them."""
+"""The limits that are counted per client address (R30), and what those who come back may beyond them.
+
+Also how often the log speaks of such things.
+"""
 
 import logging
 from collections import Counter
@@ -30,7 +33,7 @@ class Limits:
         self._logged: dict[str, Sampler] = {}
 
     def forgive_tokens(self, until: int) -> None:
-        """People come back to a server that a crash made forget their newest tokens: they do not guess."""
+        """After a restart: a crash may have made us forget the newest tokens. To bring one is no guess."""
         self.tokens_forgiven_until = until
 
     def take_connection(self, address: str, now: int) -> int:
@@ -54,6 +57,6 @@ class Limits:
             log.warning(Line(what, **fields, more_before=passed_over or None))
 
     def prune(self, now: int) -> None:
-        """Forget the addresses that have nothing counted any more."""
+        """Forget those of whom nothing is counted any more."""
         for window in (self.connections, self.rooms, self.guesses, self.returns):
             window.prune(now)

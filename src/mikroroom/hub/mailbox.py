@@ -1,6 +1,6 @@
 """What one resumable participant is told: numbered, and kept for when it comes back (R40, R44, R47).
 
-It outlives the connections of its participant, and knows nothing of rooms.
+It outlives the connections of its participant, and changes nothing in its room.
 """
 
 from collections.abc import Callable
@@ -20,10 +20,10 @@ class Capacity(Struct, frozen=True):
     size: int
 
 
-# This part of it more may be held for a while.
+# An eighth more may be held for a while: to forget many at once is cheaper than one by one.
 SLACK = 8
 
-# Whom to tell that a numbered message was taken: of whom in which room, and its number.
+# Called with each numbered message of a client: the room's code, the participant, and the number.
 Note = Callable[[str, str, int], None]
 
 
@@ -74,7 +74,7 @@ class Mailbox:
         self._last_stamp = 0
 
     def restore(self, kept: Kept | None) -> None:
-        """Go on from what outlived a stop. After a crash not even how much was said is known."""
+        """Go on from what outlived a stop. After a crash not even how much had been said is known."""
         self._has_gap = kept is None or not kept.is_whole
         if kept is None:
             return
@@ -85,7 +85,7 @@ class Mailbox:
             self._keep(bytes(HEADROOM) + message)
 
     def save(self) -> Kept:
-        """All that is to outlive a stop. Not the first message, which holds tokens."""
+        """All that is to outlive a stop. Not message number 1, which holds tokens."""
         self._trim()
         frames = self._numbered(max(1, self.count - len(self._kept)))
         messages = [bytes(memoryview(frame)[HEADROOM:]) for frame in frames]

@@ -1,6 +1,6 @@
 """Who can be reached here: everyone in a room or its waiting room, connected or to be connected again.
 
-Carries out what a store has decided about people. Knows no requests, and changes no room.
+Carries out what a store has decided about people. Knows no request but ``join``, and changes no room.
 """
 
 import logging

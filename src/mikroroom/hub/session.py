@@ -176,7 +176,7 @@ class Session:
         return self
 
     def unseat(self) -> None:
-        """It is nobody in no room."""
+        """It is nobody any more, and in no room."""
         self.id = self.code = self.audience = self.mailbox = None
 
     def send(self, frame: Frame) -> None:

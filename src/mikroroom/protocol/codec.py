@@ -79,7 +79,7 @@ RELAYS: Mapping[type, Callable[[Any, str, str], events.Relay]] = {
 }
 
 
-# How what people say to each other begins.
+# The first bytes of all that is talk: the type comes first.
 _TALK = tuple(
     f'{{"type":"{TYPE_OF[talk]}",'.encode() for talk in (events.Chat, *events.Relay.__subclasses__())
 )
