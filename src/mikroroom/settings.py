@@ -114,7 +114,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, _about("Messages kept for each participant that may resume", ge=0, le=10_000)
     ] = 256
     resume_bytes: Annotated[
-        int, _about("Bytes kept for each participant that may resume", ge=0, le=1_073_741_824)
+        int,
+        _about(
+            "Bytes kept for each participant that may resume, at most half of `max_outbox_bytes`",
+            ge=0,
+            le=1_073_741_824,
+        ),
     ] = 262_144
     kick_wait: Annotated[
         float, _about("Seconds for which a kicked address must ask to be let in again", ge=0, le=86_400)

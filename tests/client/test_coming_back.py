@@ -271,10 +271,16 @@ async def test_it_goes_on_until_somebody_answers_and_waits_as_long_as_it_is_told
         await peer.resumes("token-2", 1)
         await is_resumed(ada, code=1012)
         assert slept == [0.5, 1.0, 2.0, 2.0, 9.0, 2.0, 62.0]
-        # Once back, all begins anew.
+        # To be let in and cut off again is no success, ...
         peer.cuts()
-        await comes_back(stage, ada, "token-3", 1)
-        assert slept[7:] == [0.5]
+        peer = await comes_back(stage, ada, "token-3", 1)
+        assert slept[7:] == [2.0]
+        # ... but to have been back for a while is.
+        backoff.most = 0.0
+        peer.cuts()
+        backoff_began = len(slept)
+        await comes_back(stage, ada, "token-4", 1)
+        assert slept[backoff_began:] == [0.5]
 
 
 async def test_a_handshake_that_will_always_be_refused_is_the_end(stage: Stage) -> None:
@@ -572,3 +578,12 @@ async def _chat_for_ever(client: Client) -> None:
 
 async def _all(client: Client) -> list[object]:
     return [event async for event in client]
+
+
+async def test_an_answer_that_cannot_be_read_is_a_try_that_failed(stage: Stage) -> None:
+    async with stage.ada() as (ada, peer):
+        peer.cuts()
+        broken = await stage.arrival()
+        await broken.hears()
+        await broken.says("participant-joined", participantId=7, roomId="ABC123", resumeToken="token-2")
+        await comes_back(stage, ada, "token-3", 1)

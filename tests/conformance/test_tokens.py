@@ -173,3 +173,20 @@ async def test_office_comes_back_together_again_and_again(stage: Stage) -> None:
         for person in people:
             await person.vanishes()
         people = [await returns(stage, person, office) for person in people]
+
+
+async def test_connection_beyond_the_limit_is_there_to_come_back_on(stage: Stage) -> None:
+    """R30: or each one that is dropped would pay for the next."""
+    office = stage.address()
+    ada, *others = await stage.meeting(*(f"Person {number}" for number in range(5)), resume=True)
+    people = [await returns(stage, person, office) for person in others]
+    for _ in range(10):
+        await stage.arrives("Stranger", address=office)
+    await ada.hears_everything()
+    for person in people:
+        await is_lost(person, ada)
+    extra = await stage.arrives("Stranger", address=office)
+    await extra.says("join", roomId=ada.room, name="Stranger", resume=True)
+    await extra.hears("error", code="RATE_LIMITED", requestType="join")
+    again = await returns(stage, people[0], office)
+    assert again.id == people[0].id

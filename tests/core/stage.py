@@ -304,12 +304,12 @@ class Stage:
         name = effect.id
         assert name in self.seated or name in self.held
         assert isinstance(effect.own, events.ParticipantJoined) is (name in self.seated)
-        assert (effect.connection, effect.is_restart) == (returner.connection, returner.is_restart)
+        assert (effect.connection_id, effect.is_restart) == (returner.connection_id, returner.is_restart)
         assert (effect.own.participant_id, effect.own.resume_token) == (name, returner.next_token)
         for event in (effect.own, *effect.overview):
             self._may_be_told(event)
         self.suspended.pop(name, None)
-        self.connections[name] = effect.connection
+        self.connections[name] = effect.connection_id
         inbox = self._inboxes.setdefault(name, [])
         inbox.append(effect)
         inbox += effect.overview if effect.is_restart else ()

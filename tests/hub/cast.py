@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any, cast
 
@@ -136,9 +136,9 @@ class Disk:
         """Nothing ever fails."""
         return []
 
-    async def close(self, kept: dict[str, Kept]) -> None:
+    async def close(self, kept: Mapping[str, Kept]) -> None:
         """A planned stop."""
-        self.kept = msgspec.msgpack.decode(msgspec.msgpack.encode(kept), type=dict[str, Kept])
+        self.kept = msgspec.msgpack.decode(msgspec.msgpack.encode(dict(kept)), type=dict[str, Kept])
 
 
 class Person:

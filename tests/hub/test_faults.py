@@ -30,10 +30,10 @@ class Faulty(MemoryStore):
     def transact(self, code: str, verb: Verb) -> Step:
         return self._answer(lambda: super(Faulty, self).transact(code, verb))
 
-    def tidy(self) -> None:
+    def tidy(self) -> bool:
         if self.fault is not None:
             raise self.fault
-        super().tidy()
+        return super().tidy()
 
     def _answer(self, act: object) -> Step:
         assert callable(act)

@@ -725,12 +725,14 @@ async def test_a_wrong_token_is_refused_and_a_failed_guess(house_with: HouseWith
     assert eve.hears_types() == ["RESUME_FAILED", *["participant-joined"] * 3], "and may join afresh"
 
 
-async def test_a_late_token_is_refused_and_no_guess(house_with: HouseWith) -> None:
+@pytest.mark.parametrize("is_tidied", [False, True])
+async def test_a_late_token_is_refused_and_no_guess(house_with: HouseWith, is_tidied: bool) -> None:
     house = house_with(guesses_per_minute=1)
     ada, bob = house.meeting("Ada", "Bob", resume=True)
     await lost(house, bob)
     house.clock.passes(WINDOW)
-    house.store.tidy()
+    if is_tidied:
+        house.store.tidy()
     for _ in range(3):
         assert house.comes_back(bob).hears_types() == ["RESUME_FAILED"]
     again = house.arrives("Bob", bob.session.address)
@@ -1301,3 +1303,107 @@ async def test_what_is_kept_over_a_restart_holds_no_token(house_with: HouseWith)
     assert again.hears()[0]["replayed"]
     again = house.comes_back(again, lastSeq=0)
     assert not again.hears()[0]["replayed"]
+
+
+async def test_the_number_of_the_join_outlives_a_crash(house: House) -> None:
+    """R47: or the client would ask to join again."""
+    ada = house.arrives("Ada")
+    ada.joins(isHost=True, resume=True, clientSeq=1)
+    ada.hears()
+    house = house.crashes()
+    assert house.comes_back(ada).hears()[0]["lastClientSeq"] == 1
+
+
+async def test_the_first_word_after_a_crash_outlives_a_stop(house: House) -> None:
+    ada, bob = house.meeting("Ada", "Bob", resume=True)
+    house = house.crashes()
+    ada = house.comes_back(ada)
+    own_updates = len(house.hub.roster.get(bob.id)._kept)  # type: ignore[union-attr]
+    ada.says("chat", text="first")
+    house = await house.restarts()
+    own, *rest = house.comes_back(bob).hears()
+    assert (own["replayed"], texts(rest)) == (False, ["first"])
+    assert own_updates <= 1
+
+
+@pytest.mark.parametrize("is_planned", [False, True])
+async def test_an_unknown_token_is_a_guess_unless_a_crash_may_have_made_it_unknown(
+    house_with: HouseWith, is_planned: bool
+) -> None:
+    house = house_with(guesses_per_minute=1)
+    house.meeting("Ada", resume=True)
+    house = await house.restarts() if is_planned else house.crashes()
+    eve = house.arrives("Eve")
+    for _ in range(3):
+        eve.joins(name=None, resumeToken="unknown")
+    guessed = ["RESUME_FAILED", *["RATE_LIMITED"] * 2]
+    assert eve.hears_types() == (guessed if is_planned else ["RESUME_FAILED"] * 3)
+    house.clock.passes(WINDOW)
+    for _ in range(2):
+        eve.joins(name=None, resumeToken="unknown")
+    assert eve.hears_types()[-1] == "RATE_LIMITED"
+
+
+async def test_one_address_may_not_open_any_number_by_losing_them(house: House) -> None:
+    """R30: a connection beyond the limit is there to come back on, and for nothing else."""
+    limits, address = house.hub.limits, "192.0.2.200"
+
+    def connects() -> Person:
+        is_extra = limits.connections.wait(address, house.clock()) > 0
+        assert limits.take_connection(address, house.clock()) == 0
+        person = house.arrives("Ada", address)
+        person.session.is_extra = is_extra
+        return person
+
+    people = [connects() for _ in range(10)]
+    for person in people:
+        person.joins(**({"isHost": True} if person is people[0] else {}), resume=True, maxParticipants=20)
+        person.hears()
+    for person in people:
+        await lost(house, person)
+    again = connects()
+    again.joins(resume=True)
+    assert again.hears_types() == ["RATE_LIMITED"]
+    again.joins(name=None, resumeToken=people[3].token, lastSeq=people[3].last_seq)
+    assert again.hears()[0]["resumed"]
+    house.clock.passes(60_000)
+    late = connects()
+    late.session.is_extra = True
+    late.joins(isHost=True)
+    assert late.hears_types()[0] == "participant-joined", "the limit has room again"
+
+
+async def test_whoever_came_in_time_is_let_in_though_the_process_stood_still(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R41: a machine that was suspended hears of those who are back only after its own timers."""
+    ada, bob = house.meeting("Ada", "Bob", resume=True)
+    await lost(house, bob)
+    loop = asyncio.get_running_loop()
+    stood_still = WINDOW + 1_000
+    late = loop.time() + stood_still / 1_000 + 1
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "time", lambda: late)
+        house.clock.passes(stood_still)
+        house.hub._tidy()
+    assert house.comes_back(bob).hears()[0]["resumed"]
+    await lost(house, ada)
+    house.clock.passes(WINDOW)
+    house.hub._tidy()
+    assert house.comes_back(ada).hears_types() == ["RESUME_FAILED"]
+
+
+async def test_many_rooms_whose_windows_end_together_end_by_and_by(house_with: HouseWith) -> None:
+    """The event loop has other things to do as well."""
+    house = house_with(max_rooms=1_000)
+    for number in range(50):
+        [ada] = house.meeting("Ada", code=f"AAAA{number:02}", resume=True)
+        ada.is_lost()
+    await house.settles()
+    house.clock.passes(WINDOW)
+    left = [50]
+    while house.store.tidy():
+        left.append(house.store.active_rooms())
+    left.append(house.store.active_rooms())
+    assert left == [50, 30, 10, 0]
+    assert house.hub.roster._people == {}

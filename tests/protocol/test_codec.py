@@ -1,6 +1,9 @@
 """The way between structs and JSON: what cannot be read, what is said of it, what goes through untouched."""
 
 import json
+import sys
+from threading import Thread
+from typing import get_args
 
 import pytest
 
@@ -17,9 +20,11 @@ from mikroroom.protocol.codec import (
     decode_room,
     encode,
     frame,
+    is_talk,
     numbered,
     to_event,
     type_of,
+    unnumbered,
 )
 from mikroroom.protocol.codes import ErrorCode
 
@@ -404,3 +409,45 @@ def test_request_of_a_client_is_read_as_it_was_written() -> None:
         request = decode_request(text)
         assert json.loads(encode(request)).keys() <= EXAMPLES[name].keys()
         assert encode(decode_request(encode(request).decode())) == encode(request)
+
+
+@pytest.mark.parametrize("event", get_args(events.Event))
+def test_talk_is_what_people_say_to_each_other(event: type[events.Message]) -> None:
+    """And nothing that the room knows of: chat and relays, each under its own type."""
+    is_said = issubclass(event, events.Chat | events.Relay)
+    message = event("ABC234", "somebody")
+    assert is_talk(frame(message)) is is_said
+    message.seq = 7
+    assert is_talk(bytes(frame(message))) is is_said
+
+
+def test_a_number_comes_and_goes_again() -> None:
+    """Whether it was put there afterwards or encoded with the rest, and whatever the text looks like."""
+    chat = events.Chat("ABC234", "somebody", text='","seq":1}')
+    plain = frame(chat)
+    after = numbered(plain, 12)
+    assert json.loads(after[HEADROOM:]) == {**json.loads(plain[HEADROOM:]), "seq": 12}
+    assert unnumbered(after) == plain
+    chat.seq = 12
+    assert unnumbered(bytes(frame(chat))) == plain
+
+
+def test_apps_in_two_threads_do_not_write_over_each_other() -> None:
+    wrong: list[bytes] = []
+
+    def encodes(name: str) -> None:
+        chat = events.Chat("ABC234", name, text=name * 200)
+        right = bytes(frame(chat))
+        wrong.extend(now for _ in range(3_000) if (now := bytes(frame(chat))) != right)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [Thread(target=encodes, args=(name,)) for name in "ab"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert not wrong

@@ -23,14 +23,14 @@ class Backoff:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._first = first
-        self._most = most
+        self.most = most
         self._chance = chance
         self._sleep = sleep
         self._next = first
 
     async def wait(self, at_least: float = 0.0) -> None:
         """Wait before the next try, and ``at_least`` so many seconds."""
-        ceiling, self._next = self._next, min(self._next * 2, self._most)
+        ceiling, self._next = self._next, min(self._next * 2, self.most)
         await self._sleep(at_least + self._chance() * ceiling)
 
     def reset(self) -> None:

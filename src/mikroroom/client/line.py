@@ -27,6 +27,8 @@ from mikroroom.protocol.requests import Join, Leave, Message
 
 # Seconds. Where nobody answers, pings would notice too late: the place is not kept for long.
 ANSWER_TIMEOUT = 10.0
+# What a notice of ours counts in the inbox.
+NOTICE_SIZE = 256
 # For the last message, and again for the closing handshake, which cannot be heard behind much that is unread.
 CLOSE_TIMEOUT = 2.0
 # A proxy may ask for more than anyone would wait.
@@ -120,13 +122,19 @@ class Line:
     # What is heard
 
     async def _listen(self) -> None:
+        clock = asyncio.get_running_loop().time
         while True:
+            began = clock()
             lost = await self._hear()
             place = self._place
             if place is None or lost.is_final:
                 raise lost
-            self.inbox.put(Suspended(lost.code, lost.reason))
-            self.inbox.put(await self._come_back(place, lost))
+            if clock() - began > self._backoff.most:
+                # It has worked. One that is lost at once is no success: others would be tried without end.
+                self._backoff.reset()
+            self.inbox.put(Suspended(lost.code, lost.reason), NOTICE_SIZE)
+            await self.inbox.room()
+            self.inbox.put(await self._come_back(place, lost), NOTICE_SIZE)
             self._spawn(self._catch_up())
 
     async def _hear(self) -> DisconnectedError:
@@ -223,10 +231,9 @@ class Line:
             except ConnectionClosed as closed:
                 if (again := disconnected(closed)).is_final:
                     raise again from None
-            except (OSError, WebSocketException):
+            except (OSError, WebSocketException, InvalidMessage):
                 continue
             else:
-                self._backoff.reset()
                 return self._settle(connection, place, own)
 
     async def _enter(self, connection: ClientConnection, place: Place) -> Own:

@@ -46,13 +46,13 @@ class Suspended(Struct, frozen=True, tag=True):
 
 
 class Resumed(Struct, frozen=True, tag=True):
-    """``id`` is back on ``connection``, and on no other (R42, R43).
+    """``id`` is back on ``connection_id``, and on no other (R42, R43).
 
     It hears ``own``, then what it missed; or ``overview``, if that is not held any more or ``is_restart``.
     """
 
     id: str
-    connection: str
+    connection_id: str
     own: ParticipantJoined | WaitingRoom
     overview: tuple[Event, ...]
     is_restart: bool

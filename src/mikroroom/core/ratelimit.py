@@ -40,6 +40,10 @@ class Window:
             del self._taken[next(iter(self._taken))]
         return 0
 
+    def is_exceeded(self, key: str, now: int) -> bool:
+        """Whether ``key`` has taken more than the limit: extra places."""
+        return self.wait(key, now, 1) > 0
+
     def give_back(self, key: str, taken_at: int) -> None:
         """Give back the place that ``key`` took at that time, if it is still counted (R13)."""
         times = self._taken.get(key)

@@ -32,19 +32,19 @@ from mikroroom.protocol.codes import ErrorCode, Refusal
 
 
 class Returner(Struct, frozen=True):
-    """Someone who comes back on a new ``connection``: with which token, and the one to give it in exchange.
+    """Someone who comes back on a new connection: with which token, and the one to give it in exchange.
 
     ``is_restart``: it has forgotten all it knew, and its media are dead.
     """
 
-    connection: str
+    connection_id: str
     address: str
     token: str
     next_token: str
     is_restart: bool = False
 
 
-def lose(room: Room, participant_id: str, connection: str, now: int, policy: Policy) -> Effects:
+def lose(room: Room, participant_id: str, connection_id: str, now: int, policy: Policy) -> Effects:
     """A connection is gone without a word: who was on it is suspended, or gone if it cannot come back (R41).
 
     Raises:
@@ -53,7 +53,7 @@ def lose(room: Room, participant_id: str, connection: str, now: int, policy: Pol
     person = room.participants.get(participant_id) or room.waiting.get(participant_id)
     if person is None or person.resumption is None:
         return leave(room, participant_id, now, policy, by_word=False)
-    if person.resumption.connection != connection or person.id in room.suspended:
+    if person.resumption.connection_id != connection_id or person.id in room.suspended:
         return []  # it has come back on another already, or this loss was told before
     effects = _suspend(room, person, now, policy)
     if isinstance(person, Participant):
@@ -74,18 +74,20 @@ def resume(room: Room, returner: Returner, now: int, policy: Policy) -> Effects:
         raise Refusal(ErrorCode.RESUME_FAILED, "Nobody can come back with this `resumeToken`")
     person.address = returner.address
     person.resumption = Resumption(
-        digest_token(returner.next_token), returner.connection, digest_token(returner.token)
+        digest_token(returner.next_token), returner.connection_id, digest_token(returner.token)
     )
     room.suspended.pop(person.id, None)
     keys = Keys(resume_token=returner.next_token, resume_window=policy.resume_seconds)
     if isinstance(person, WaitingParticipant):
         own = waits(room, person, keys)
-        return [Resumed(person.id, returner.connection, own, (), returner.is_restart), Held(person.id)]
+        return [Resumed(person.id, returner.connection_id, own, (), returner.is_restart), Held(person.id)]
     # In this order: a restart may end a recording.
     told = _tell_restart(room, person) if returner.is_restart else _tell_state(room, person)
     everything = overview(room, person)
     return [
-        Resumed(person.id, returner.connection, joined(room, person, keys), everything, returner.is_restart),
+        Resumed(
+            person.id, returner.connection_id, joined(room, person, keys), everything, returner.is_restart
+        ),
         Seated(person.id, room.max_participants),
         *told,
     ]

@@ -33,11 +33,11 @@ class Policy(Struct, frozen=True):
 class Resumption(Struct):
     """How someone may come back (R42): digests of the token given out last, and of the one it came back with.
 
-    ``connection`` is the one it is on: the loss of another is none of its.
+    ``connection_id`` is the one it is on: the loss of another is none of its.
     """
 
     issued: bytes
-    connection: str
+    connection_id: str
     presented: bytes | None = None
 
     def tokens(self) -> tuple[bytes, ...]:
@@ -193,7 +193,7 @@ def admit(room: Room, participant_id: str) -> Effects:
 
 def stop_waiting(room: Room, participant_id: str) -> Effects:
     """Take someone out of the waiting room, and off the moderators' lists (R22)."""
-    effects = _give_up_place(room, room.waiting.pop(participant_id))
+    effects = _forget_suspension(room, room.waiting.pop(participant_id))
     return effects + send(room.moderators(), events.ParticipantLeft(room.code, participant_id))
 
 
@@ -209,7 +209,7 @@ def depart(room: Room, participant_id: str, now: int, policy: Policy, lingers_un
     If it was the last one, an ad-hoc room goes on for a while without anybody.
     """
     leaver = room.participants.pop(participant_id)
-    effects = _give_up_place(room, leaver)
+    effects = _forget_suspension(room, leaver)
     effects += send(room.participants, events.ParticipantLeft(room.code, leaver.id))
     if leaver.is_host and room.participants:
         effects += _make_host(room, _successor(room))
@@ -399,7 +399,7 @@ def _end(room: Room) -> Effects:
     """Nobody is left: those who wait are sent away (R26)."""
     effects: Effects = []
     for person in room.waiting.values():
-        effects += _give_up_place(room, person)
+        effects += _forget_suspension(room, person)
         effects += send((person.id,), events.RejectUser(room.code, "", person.id, "Meeting ended"))
         effects.append(Close(person.id, CloseCode.MEETING_ENDED, "meeting ended"))
     room.waiting.clear()
@@ -407,7 +407,7 @@ def _end(room: Room) -> Effects:
     return effects
 
 
-def _give_up_place(room: Room, person: Participant | WaitingParticipant) -> Effects:
+def _forget_suspension(room: Room, person: Participant | WaitingParticipant) -> Effects:
     """Nobody can come back to it any more: who still tries with its token is late, and does not guess."""
     if room.suspended.pop(person.id, None) is None or person.resumption is None:
         return []

@@ -25,7 +25,7 @@ from mikroroom.hub.lobby import Lobby
 from mikroroom.hub.roster import Roster
 from mikroroom.hub.session import Connection, Session
 from mikroroom.protocol import events, requests
-from mikroroom.protocol.codec import Frame, frame, to_event
+from mikroroom.protocol.codec import HEADROOM, Frame, frame, to_event
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
 from mikroroom.protocol.requests import Request
 from mikroroom.settings import Settings
@@ -34,6 +34,10 @@ from mikroroom.stores.port import Step, Store
 log = logging.getLogger(__name__)
 
 TIDY_EVERY = 1.0
+# Where there was more to do than is good at once.
+TIDY_SOON = 0.01
+# A timer that is so late, in seconds: the process, or the machine, was stopped.
+STOOD_STILL = 3.0
 # While everyone is sent away: seconds from one batch to the next.
 DRAIN_EVERY = 0.05
 # A batch is no smaller than this.
@@ -62,6 +66,8 @@ class Hub:
         self.limits = Limits(settings)
         self.started_at = clock()
         self.is_stopping = False
+        # Each relay is encoded here, and has gone out before the next one comes.
+        self._scratch: Frame = bytearray(HEADROOM)
         self._policy = policy
         self._store = store
         self.lobby = Lobby(settings, store, limits=self.limits, policy=policy, random=random, clock=clock)
@@ -88,7 +94,7 @@ class Hub:
     async def drain(self, seconds: float) -> None:
         """Close everyone's connection, to be opened again elsewhere or later (1012): a few at a time.
 
-        Nobody else is let in meanwhile, and those still here can go on.
+        Nobody else can connect meanwhile, and those still here can go on.
         """
         self.is_stopping = True
         sessions = self.roster.sessions()
@@ -118,9 +124,12 @@ class Hub:
         """How many rooms have somebody in them."""
         return self._store.active_rooms()
 
-    def connect(self, connection: Connection, address: str, opened_at: int) -> Session:
-        """A client has connected, and was counted at that time (R30)."""
+    def connect(
+        self, connection: Connection, address: str, opened_at: int, *, is_extra: bool = False
+    ) -> Session:
+        """A client has connected, and was counted at that time (R30): ``is_extra`` if only to come back."""
         session = Session(self, connection, address, opened_at)
+        session.is_extra = is_extra
         session.expect_join(self.settings.join_timeout, self._give_up)
         return session
 
@@ -154,7 +163,7 @@ class Hub:
         """A connection is gone, or being closed: its participant is lost, not gone by word (R4, R41)."""
         if session.id is not None and session.code is not None:
             mailbox = session.mailbox
-            self._take_out(session.id, session.code, session.id if mailbox is None else mailbox.connection)
+            self._take_out(session.id, session.code, session.id if mailbox is None else mailbox.connection_id)
 
     def deliver(self, effects: Effects) -> None:
         """Carry out what a store has committed, in order.
@@ -199,7 +208,7 @@ class Hub:
             raise Refusal(ErrorCode.TARGET_NOT_FOUND, "`targetId` is nobody in this room")
         if request.timestamp is None:
             request.timestamp = self.wall()
-        target.relay(to_event(request, session.code, session.id))
+        target.relay(to_event(request, session.code, session.id), self._scratch)
 
     def _chat(self, session: Session, request: requests.Chat) -> None:
         """To everyone in the room, the sender included (R15)."""
@@ -222,20 +231,28 @@ class Hub:
             listener.send(encoded)
 
     def _join(self, session: Session, request: requests.Join) -> Step:
+        if request.resume_token is not None:
+            return self._resume(session, request, request.resume_token)
         visit = self.lobby.visit(request, session.address, lambda: session.is_closed)
-        if session.id is not None:
-            raise Refusal(ErrorCode.ALREADY_JOINED, "This connection is in a room; send `leave` first")
-        if request.resume_token or request.name is None:
-            return self._resume(session, request, request.resume_token or "")
+        _check_absent(session)
+        if session.is_extra and self.limits.connections.is_exceeded(session.address, self.clock()):
+            # Else whoever joins only to be lost could open any number.
+            raise Refusal(ErrorCode.RATE_LIMITED, "Too many connections from your address; resume, or wait")
         # Known by its id before the commit, so that what the commit sends finds it.
-        is_resumable = visit.newcomer.resume_token is not None
-        self.roster.expect(session, visit.newcomer.id, request, is_resumable=is_resumable)
+        self.roster.expect(
+            session,
+            visit.newcomer.id,
+            request.room_id,
+            is_resumable=visit.newcomer.resume_token is not None,
+            client_seq=request.client_seq or 0,
+        )
         return self._enter(session, lambda: self.lobby.join(visit))
 
     def _resume(self, session: Session, request: requests.Join, token: str) -> Step:
-        connection = new_id(self._random)
-        self.roster.expect_back(session, connection, request)
-        return self._enter(session, lambda: self.lobby.resume(request, token, session.address, connection))
+        _check_absent(session)
+        connection_id = new_id(self._random)
+        self.roster.expect_back(session, connection_id, request.room_id, request.last_seq or 0)
+        return self._enter(session, lambda: self.lobby.resume(request, token, session.address, connection_id))
 
     def _enter(self, session: Session, attempt: Callable[[], Step]) -> Step:
         try:
@@ -260,32 +277,34 @@ class Hub:
             code, lambda room, now: rooms.leave(room, participant_id, now, self._policy, by_word=True)
         )
 
-    def _take_out(self, participant_id: str, code: str, connection: str) -> None:
+    def _take_out(self, participant_id: str, code: str, connection_id: str) -> None:
         try:
             step = self._store.transact(
-                code, lambda room, now: lose(room, participant_id, connection, now, self._policy)
+                code, lambda room, now: lose(room, participant_id, connection_id, now, self._policy)
             )
         except Exception as error:  # noqa: BLE001 - nobody is left who could be told
-            self._owe(participant_id, code, connection, error)
+            self._owe(participant_id, code, connection_id, error)
         else:
             if step is not None:
-                parting = asyncio.create_task(self._see_out(participant_id, code, connection, step))
+                parting = asyncio.create_task(self._see_out(participant_id, code, connection_id, step))
                 self._partings.add(parting)
                 parting.add_done_callback(self._partings.discard)
 
-    async def _see_out(self, participant_id: str, code: str, connection: str, step: Awaitable[None]) -> None:
+    async def _see_out(
+        self, participant_id: str, code: str, connection_id: str, step: Awaitable[None]
+    ) -> None:
         try:
             await step
         except Exception as error:  # noqa: BLE001 - as before
-            self._owe(participant_id, code, connection, error)
+            self._owe(participant_id, code, connection_id, error)
 
-    def _owe(self, participant_id: str, code: str, connection: str, error: Exception) -> None:
+    def _owe(self, participant_id: str, code: str, connection_id: str, error: Exception) -> None:
         """The store could not take a loss. Nobody stays here who is not there, and it is told again."""
         if isinstance(error, Refusal):
             self.roster.unseat(participant_id)
             return  # gone already
-        self.roster.let_go(participant_id, connection)
-        self._owed[participant_id] = code, connection
+        self.roster.let_go(participant_id, connection_id)
+        self._owed[participant_id] = code, connection_id
         self.limits.tell("store-failed", self.clock(), room=code, problem=str(error))
 
     def _count_wrong_token(self, participant_id: str) -> None:
@@ -301,13 +320,30 @@ class Hub:
 
     def _tidy(self) -> None:
         # First of all: a fault in what follows must not be the end of it.
-        if self._loop is not None:
-            self._tidying = self._loop.call_later(TIDY_EVERY, self._tidy)
-        self._store.tidy()
+        late = self._tidy_later(TIDY_EVERY)
+        if late > STOOD_STILL:
+            # Whoever wanted to come back meanwhile could not, and is only about to be heard.
+            self._store.make_up_for(int(late * 1_000))
+        elif self._store.tidy():
+            self._tidy_later(TIDY_SOON)
         self.limits.prune(self.clock())
         owed, self._owed = self._owed, {}
-        for participant_id, (code, connection) in owed.items():
-            self._take_out(participant_id, code, connection)
+        for participant_id, (code, connection_id) in owed.items():
+            self._take_out(participant_id, code, connection_id)
+
+    def _tidy_later(self, seconds: float) -> float:
+        """Tidy in so many seconds, and not before. Returns by how many this time was late."""
+        if self._loop is None or self._tidying is None:
+            return 0.0
+        late = self._loop.time() - self._tidying.when()
+        self._tidying.cancel()
+        self._tidying = self._loop.call_later(seconds, self._tidy)
+        return late
+
+
+def _check_absent(session: Session) -> None:
+    if session.id is not None:
+        raise Refusal(ErrorCode.ALREADY_JOINED, "This connection is in a room; send `leave` first")
 
 
 def _unseated(session: Session) -> Refusal:

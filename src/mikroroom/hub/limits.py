@@ -33,18 +33,18 @@ class Limits:
         self._logged: dict[str, Sampler] = {}
 
     def forgive_tokens(self, until: int) -> None:
-        """After a restart: a crash may have made us forget the newest tokens. To bring one is no guess."""
+        """A crash has made us forget the newest tokens: to bring one is no guess."""
         self.tokens_forgiven_until = until
 
     def take_connection(self, address: str, now: int) -> int:
         """Count a new connection. Returns 0, or the milliseconds to wait if there are too many."""
         return self.connections.take(address, now, extra=self._expected[address])
 
-    def expect_back(self, address: str) -> None:
+    def allow_one_more(self, address: str) -> None:
         """Someone was suspended from this address: it may open one connection more."""
         self._expected[address] += 1
 
-    def expect_no_more(self, address: str) -> None:
+    def allow_one_less(self, address: str) -> None:
         """Someone who was is not any more."""
         self._expected[address] -= 1
         if not self._expected[address]:

@@ -95,7 +95,7 @@ class Lobby:
         self._check_guesses(visit.newcomer.address)
         return self._pursue(visit, partial(self._enter, visit))
 
-    def resume(self, request: Join, token: str, address: str, connection: str) -> Step:
+    def resume(self, request: Join, token: str, address: str, connection_id: str) -> Step:
         """Let someone take its place again, on the new connection of that id (R42).
 
         Raises:
@@ -103,7 +103,7 @@ class Lobby:
         """
         self._check_guesses(address)
         returner = Returner(
-            connection, address, token, secrets.new_token(self._random), is_restart=bool(request.restart)
+            connection_id, address, token, secrets.new_token(self._random), is_restart=bool(request.restart)
         )
         try:
             step = self._store.transact(

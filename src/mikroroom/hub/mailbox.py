@@ -8,7 +8,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from mikroroom.hub.session import Audience, Session
-from mikroroom.protocol.codec import HEADROOM, Frame, is_talk, numbered, passing, unnumbered
+from mikroroom.protocol.codec import HEADROOM, Frame, frame, is_talk, numbered, unnumbered
 from mikroroom.protocol.events import Relay
 from mikroroom.stores.port import Kept
 
@@ -30,22 +30,22 @@ Note = Callable[[str, str, int], None]
 class Mailbox:
     """A participant, or waiting participant, of the room ``code`` who may come back.
 
-    ``session`` is the connection it is on, if any, ``connection`` the id under which the store knows the last
-    one, and ``suspended_from`` the address from which that was lost. ``count`` numbers the last message.
+    ``session`` is the connection it is on, if any; ``connection_id`` is the store's name for the last one,
+    ``suspended_from`` the address from which that was lost. ``count`` numbers the last message.
     """
 
     __slots__ = (
         "_capacity",
         "_has_gap",
-        "_high_water",
         "_kept",
         "_last_stamp",
-        "_most",
+        "_most_bytes",
+        "_most_messages",
         "_note",
         "_size",
         "audience",
         "code",
-        "connection",
+        "connection_id",
         "count",
         "id",
         "last_client_seq",
@@ -56,7 +56,7 @@ class Mailbox:
     def __init__(self, participant_id: str, code: str, capacity: Capacity, note: Note) -> None:
         self.id = participant_id
         self.code = code
-        self.connection = participant_id
+        self.connection_id = participant_id
         self.audience: Audience | None = None
         self.session: Session | None = None
         self.count = 0
@@ -68,8 +68,8 @@ class Mailbox:
         # numbered. The last one is number ``count``. The size is that of all this, with the headroom.
         self._kept: list[Frame | bytes] = []
         self._size = 0
-        self._high_water = capacity.size + capacity.size // SLACK
-        self._most = capacity.messages + capacity.messages // SLACK
+        self._most_bytes = capacity.size + capacity.size // SLACK
+        self._most_messages = capacity.messages + capacity.messages // SLACK
         self._has_gap = False
         self._last_stamp = 0
 
@@ -87,7 +87,9 @@ class Mailbox:
     def save(self) -> Kept:
         """All that is to outlive a stop. Not message number 1, which holds tokens."""
         self._trim()
-        frames = self._numbered(max(1, self.count - len(self._kept)))
+        # After a crash it is one like any other.
+        begin = 0 if self._has_gap else 1
+        frames = self._numbered(max(begin, self.count - len(self._kept)))
         messages = [bytes(memoryview(frame)[HEADROOM:]) for frame in frames]
         return Kept(self.count, self.last_client_seq, self._last_stamp, messages, is_whole=not self._has_gap)
 
@@ -98,33 +100,33 @@ class Mailbox:
         kept = self._kept
         kept.append(frame)
         self._size += len(frame)
-        if self._size > self._high_water or len(kept) > self._most:
+        if self._size > self._most_bytes or len(kept) > self._most_messages:
             self._trim()
         session = self.session
         if session is not None:
             session.send(numbered(frame, seq))
 
-    def relay(self, event: Relay) -> None:
+    def relay(self, event: Relay, scratch: Frame) -> None:
         """Likewise, with a message for nobody else: it is kept as it is sent."""
         event.seq = self.count = self.count + 1
-        frame = passing(event)
+        encoded = frame(event, scratch)
         kept = self._kept
-        kept.append(bytes(frame))
-        self._size += len(frame)
-        if self._size > self._high_water or len(kept) > self._most:
+        kept.append(bytes(encoded))
+        self._size += len(encoded)
+        if self._size > self._most_bytes or len(kept) > self._most_messages:
             self._trim()
         session = self.session
         if session is not None:
-            session.send(frame)
+            session.send(encoded)
 
     def send_all(self, frames: list[Frame]) -> None:
         """Likewise, with several messages."""
         first = self.count + 1
         self.count += len(frames)
-        for frame in frames:
-            self._keep(frame)
+        for each in frames:
+            self._keep(each)
         if self.session is not None:
-            self.session.send_all([numbered(frame, first + place) for place, frame in enumerate(frames)])
+            self.session.send_all([numbered(each, seq) for seq, each in enumerate(frames, first)])
 
     def is_repeat(self, client_seq: int) -> bool:
         """Whether the client has sent this before; if not, it has now (R47)."""
@@ -133,6 +135,11 @@ class Mailbox:
         self.last_client_seq = client_seq
         self._note(self.code, self.id, client_seq)
         return False
+
+    def note_taken(self) -> None:
+        """Have it kept how much has come from the client."""
+        if self.last_client_seq:
+            self._note(self.code, self.id, self.last_client_seq)
 
     def since(self, last_seq: int) -> list[Frame] | None:
         """What was said after message ``last_seq``, with its numbers; None if not all of it is held (R42)."""
@@ -155,10 +162,10 @@ class Mailbox:
         self._has_gap = False
         return [unnumbered(kept) if isinstance(kept, bytes) else kept for kept in said]
 
-    def attach(self, session: Session, connection: str) -> None:
+    def attach(self, session: Session, connection_id: str) -> None:
         """The participant is on this connection from now on."""
         self.session = session
-        self.connection = connection
+        self.connection_id = connection_id
         session.id, session.code, session.audience = self.id, self.code, self.audience
         session.mailbox = self
         session.last_stamp = self._last_stamp
@@ -182,7 +189,7 @@ class Mailbox:
     def _keep(self, frame: Frame | bytes) -> None:
         self._kept.append(frame)
         self._size += len(frame)
-        if self._size > self._high_water or len(self._kept) > self._most:
+        if self._size > self._most_bytes or len(self._kept) > self._most_messages:
             self._trim()
 
     def _trim(self) -> None:

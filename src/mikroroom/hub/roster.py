@@ -4,7 +4,7 @@ Carries out what a store has decided about people. Knows no request but ``join``
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 from mikroroom.core.effects import Close, Gone, Held, Resumed, Seated, Suspended
 from mikroroom.hub.limits import Limits
@@ -14,7 +14,6 @@ from mikroroom.logs import Line
 from mikroroom.protocol.codec import Frame, frame
 from mikroroom.protocol.codes import CloseCode
 from mikroroom.protocol.events import Event
-from mikroroom.protocol.requests import Join
 from mikroroom.settings import Settings
 from mikroroom.stores.port import Kept, Store
 
@@ -48,27 +47,32 @@ class Roster:
         self._capacity = Capacity(settings.resume_messages, size)
         self._people: dict[str, Person] = {}
         self._audiences: dict[str, Audience] = {}
-        # What those asked for who are coming back, by the id of their new connection.
-        self._returning: dict[str, tuple[Session, Join]] = {}
+        # Those who are coming back, by the id of their new connection, and what they have heard.
+        self._returning: dict[str, tuple[Session, int]] = {}
 
     def get(self, participant_id: str) -> Person | None:
         """Someone, if it can be reached here."""
         return self._people.get(participant_id)
 
-    def expect(self, session: Session, participant_id: str, request: Join, *, is_resumable: bool) -> None:
-        """Someone is about to enter: what is said to it from now on finds it."""
+    def expect(
+        self, session: Session, participant_id: str, code: str, *, is_resumable: bool, client_seq: int
+    ) -> None:
+        """Someone is about to enter a room: what is said to it from now on finds it.
+
+        ``client_seq`` is the number of its request to do so (R47), if it is to be kept.
+        """
         person: Person = session
-        session.id, session.code = participant_id, request.room_id
+        session.id, session.code = participant_id, code
         if is_resumable:
-            person = self._mailbox(participant_id, request.room_id)
-            person.last_client_seq = request.client_seq or 0
+            person = self._mailbox(participant_id, code)
+            person.last_client_seq = client_seq
             person.session = session
         self._people[participant_id] = person
 
-    def expect_back(self, session: Session, connection: str, request: Join) -> None:
+    def expect_back(self, session: Session, connection_id: str, code: str, last_seq: int) -> None:
         """Someone is about to resume on a new connection, under an id that the store will tell."""
-        session.id, session.code = connection, request.room_id
-        self._returning[connection] = session, request
+        session.id, session.code = connection_id, code
+        self._returning[connection_id] = session, last_seq
 
     def withdraw(self, session: Session) -> None:
         """It was not let in."""
@@ -106,15 +110,16 @@ class Roster:
         if isinstance(person, Mailbox):
             self._free(person)
         else:
-            self.participants -= person.audience is not None
+            if person.audience is not None:
+                self.participants -= 1
             person.unseat()
 
-    def let_go(self, participant_id: str, connection: str) -> None:
+    def let_go(self, participant_id: str, connection_id: str) -> None:
         """Someone's connection is gone, and the store does not know yet."""
         person = self._people.get(participant_id)
         if not isinstance(person, Mailbox):
             self.unseat(participant_id)
-        elif person.connection == connection:
+        elif person.connection_id == connection_id:
             self._free(person)
 
     def sessions(self) -> list[Session]:
@@ -123,10 +128,9 @@ class Roster:
         everyone = dict.fromkeys([*seated, *self._people.values()])
         return [person.session for person in everyone if person is not None and person.session is not None]
 
-    def kept(self) -> dict[str, Kept]:
+    def kept(self) -> Mapping[str, Kept]:
         """What everyone was told who may come back, by id."""
-        mailboxes = (person for person in self._people.values() if isinstance(person, Mailbox))
-        return {mailbox.id: mailbox.save() for mailbox in mailboxes}
+        return _Kept({who: person for who, person in self._people.items() if isinstance(person, Mailbox)})
 
     def _seat(self, participant_id: str, seats: int) -> None:
         """Someone is a participant of its room."""
@@ -157,7 +161,9 @@ class Roster:
     def _let_in(self, person: Person, session: Session) -> None:
         session.joined()
         # Not before: what is refused until then is no part of what the participant hears (R40).
-        session.mailbox = person if isinstance(person, Mailbox) else None
+        if isinstance(person, Mailbox):
+            session.mailbox = person
+            person.note_taken()
 
     def _close(self, participant_id: str, code: CloseCode, reason: str) -> None:
         """Someone is in no room any more, and its connection is closed."""
@@ -173,26 +179,27 @@ class Roster:
             self._free(person)
         else:
             person = self._mailbox(effect.id, effect.code)
-            person.restore(self._store.take_kept(effect.code, effect.id))
-            self._limits.forgive_tokens(self._clock() + self._resume_window)
+            kept = self._store.take_kept(effect.code, effect.id)
+            person.restore(kept)
+            if kept is None or not kept.is_whole:
+                self._limits.forgive_tokens(self._clock() + self._resume_window)
             self._people[effect.id] = person
         person.suspended_from = effect.address
-        self._limits.expect_back(effect.address)
+        self._limits.allow_one_more(effect.address)
         log.info(Line("suspended", room=effect.code, participant=effect.id, address=effect.address))
 
     def _resume(self, effect: Resumed, now: int) -> None:
         """Someone is back: it hears what it missed, or all there is (R42)."""
-        session, request = self._returning.pop(effect.connection)
+        session, last_seq = self._returning.pop(effect.connection_id)
         mailbox = self._people[effect.id]
         if not isinstance(mailbox, Mailbox):
             raise TypeError(f"{effect.id} is not resumable")
         former = self._free(mailbox)
         if former is not None:
             former.close(CloseCode.REPLACED, "resumed on another connection")
-        mailbox.attach(session, effect.connection)
+        mailbox.attach(session, effect.connection_id)
         self._give_back(mailbox, session)
 
-        last_seq = request.last_seq or 0
         missed = None if effect.is_restart else mailbox.since(last_seq)
         anew: list[Frame] = []
         if missed is None:
@@ -223,7 +230,7 @@ class Roster:
     def _free(self, mailbox: Mailbox) -> Session | None:
         """Someone is not where it was: on a connection, which is returned, or out of reach."""
         if mailbox.suspended_from is not None:
-            self._limits.expect_no_more(mailbox.suspended_from)
+            self._limits.allow_one_less(mailbox.suspended_from)
             mailbox.suspended_from = None
         if mailbox.session is not None and mailbox.audience is not None:
             self.participants -= 1
@@ -233,6 +240,22 @@ class Roster:
         """To come back is to open no new connection (R30); but not for those who do it all the time."""
         if self._limits.returns.take(mailbox.id, self._clock()) == 0:
             self._limits.connections.give_back(session.address, session.opened_at)
+
+
+class _Kept(Mapping[str, Kept]):
+    """What mailboxes hold, made when it is asked for: what a room was told they share, and this does not."""
+
+    def __init__(self, mailboxes: dict[str, Mailbox]) -> None:
+        self._mailboxes = mailboxes
+
+    def __getitem__(self, participant_id: str) -> Kept:
+        return self._mailboxes[participant_id].save()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._mailboxes)
+
+    def __len__(self) -> int:
+        return len(self._mailboxes)
 
 
 def _stamped(event: Event, now: int) -> Frame:

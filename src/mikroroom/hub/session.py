@@ -11,7 +11,7 @@ from msgspec import UNSET
 from mikroroom.core.ratelimit import Bucket, Sampler, Tally
 from mikroroom.logs import Line
 from mikroroom.protocol import events
-from mikroroom.protocol.codec import TYPE_OF, Frame, InvalidMessage, decode_request, frame, passing
+from mikroroom.protocol.codec import TYPE_OF, Frame, InvalidMessage, decode_request, frame
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
 from mikroroom.protocol.requests import Request
 from mikroroom.settings import Settings
@@ -65,8 +65,8 @@ class Listener(Protocol):
     def send(self, frame: Frame) -> None:
         """Tell it something that others hear too. ``frame`` must not change any more."""
 
-    def relay(self, event: events.Relay) -> None:
-        """Tell it something that nobody else hears."""
+    def relay(self, event: events.Relay, scratch: Frame) -> None:
+        """Tell it something that nobody else hears, encoded in ``scratch``."""
 
 
 # Everyone of one room who can be reached here, by id.
@@ -74,9 +74,9 @@ Audience = dict[str, Listener]
 
 
 class Numbered(Listener, Protocol):
-    """What a session needs of the mailbox of its participant. ``connection`` is its own id in the store."""
+    """What a session needs of the mailbox of its participant. ``connection_id`` is its own in the store."""
 
-    connection: str
+    connection_id: str
 
     def is_repeat(self, client_seq: int) -> bool:
         """Whether the client has sent this before; if not, it has now (R47)."""
@@ -108,6 +108,7 @@ class Session:
         "connection",
         "id",
         "is_closed",
+        "is_extra",
         "last_stamp",
         "mailbox",
         "opened_at",
@@ -124,6 +125,7 @@ class Session:
         self.audience: Audience | None = None
         self.mailbox: Numbered | None = None
         self.is_closed = False
+        self.is_extra = False
         self.last_stamp = 0
         self.allowance = Bucket(settings.message_burst, settings.messages_per_second, hub.ticks())
         self._refused = Tally(settings.refused_messages, REFUSED_PERIOD)
@@ -184,9 +186,9 @@ class Session:
         if not self.is_closed and not self.connection.send(frame):
             self._drop()
 
-    def relay(self, event: events.Relay) -> None:
-        """Likewise, with a message for nobody else."""
-        self.send(passing(event))
+    def relay(self, event: events.Relay, scratch: Frame) -> None:
+        """Likewise, with a message for nobody else. See ``Listener``."""
+        self.send(frame(event, scratch))
 
     def send_all(self, frames: Sequence[Frame]) -> None:
         """Likewise, with several messages."""

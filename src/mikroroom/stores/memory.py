@@ -1,7 +1,8 @@
 """Rooms in the memory of this process, and on disk as well, so that they outlive it (R46)."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 
 from mikroroom.core.effects import Effects
 from mikroroom.core.resume import lapse, restore
@@ -12,6 +13,9 @@ from mikroroom.stores.journal import Journal
 from mikroroom.stores.port import CodeTaken, Deliver, Kept, Step, Verb
 
 log = logging.getLogger(__name__)
+
+# In so many rooms people's windows end at once; the event loop has other things to do as well.
+LAPSING_ROOMS = 20
 
 
 class MemoryStore:
@@ -83,17 +87,20 @@ class MemoryStore:
         self._apply(room, verb)
         return None
 
-    def tidy(self) -> None:
+    def tidy(self) -> bool:
         """See ``port.Store``. Also tries again what the journal could not do."""
         if self._journal is not None:
             self._restore(self._journal.retry())
-        now = self._clock()
-        for room in list(self._awaiting.values()):
-            if not room.suspended:
-                del self._awaiting[room.code]
-            elif next(iter(room.suspended.values())) <= now:
-                self._let_lapse(room)
+        due = self._due()
+        for room in islice(due, LAPSING_ROOMS):
+            self._let_lapse(room)
         self._sweep()
+        return next(due, None) is not None
+
+    def make_up_for(self, milliseconds: int) -> None:
+        """See ``port.Store``."""
+        for room in self._awaiting.values():
+            room.suspended = {who: until + milliseconds for who, until in room.suspended.items()}
 
     def active_rooms(self) -> int:
         """See ``port.Store``."""
@@ -116,12 +123,21 @@ class MemoryStore:
     def _lapse(self, room: Room, now: int) -> Effects:
         return lapse(room, now, self._policy)
 
+    def _due(self) -> Iterator[Room]:
+        """The rooms in which somebody's window has ended."""
+        now = self._clock()
+        for room in list(self._awaiting.values()):
+            if not room.suspended:
+                self._awaiting.pop(room.code, None)
+            elif next(iter(room.suspended.values())) <= now:
+                yield room
+
     def _let_lapse(self, room: Room) -> None:
         try:
             self._apply(room, self._lapse)
         except Exception:
             # A fault of ours in one room must not keep those in the others, nor be told each second.
-            del self._awaiting[room.code]
+            self._awaiting.pop(room.code, None)
             log.exception(Line("room-not-tidied", room=room.code))
 
     def _apply(self, room: Room, verb: Verb) -> None:
@@ -141,7 +157,12 @@ class MemoryStore:
 
     def _find(self, code: str) -> Room | None:
         room = self._rooms.get(code)
-        if room is not None and room.expires_at is not None and room.expires_at <= self._clock():
+        if room is None:
+            return None
+        now = self._clock()
+        if room.suspended and next(iter(room.suspended.values())) <= now:
+            self._let_lapse(room)
+        if room.expires_at is not None and room.expires_at <= now:
             self._remove(room)
             return None
         return room

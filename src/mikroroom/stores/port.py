@@ -72,11 +72,14 @@ class Store(Protocol):
             Refusal: ROOM_NOT_FOUND, or what the verb refuses.
         """
 
-    def tidy(self) -> None:
+    def tidy(self) -> bool:
         """Let those go whose window has ended, and remove the rooms whose time has come (R2, R4, R41).
 
-        To be called about once a second.
+        To be called about once a second; and again soon where it returns that there is more to do.
         """
+
+    def make_up_for(self, milliseconds: int) -> None:
+        """Give everyone who is away so much more time: the process stood still, and heard nobody."""
 
     def active_rooms(self) -> int:
         """How many rooms have somebody in them."""

@@ -27,6 +27,7 @@ class SignalingEndpoint(WebSocketEndpoint):
     _hub: Hub
     _address: str
     _opened_at: int
+    _is_extra: bool
     _connection: AsgiConnection | None = None
     _session: Session
 
@@ -79,7 +80,7 @@ class SignalingEndpoint(WebSocketEndpoint):
             self._session.end()
 
     def _open_session(self, connection: Connection) -> Session:
-        self._session = self._hub.connect(connection, self._address, self._opened_at)
+        self._session = self._hub.connect(connection, self._address, self._opened_at, is_extra=self._is_extra)
         return self._session
 
     async def _serve_directly(self, websocket: WebSocket, offer: dict[str, Any]) -> None:
@@ -98,7 +99,9 @@ class SignalingEndpoint(WebSocketEndpoint):
                 raise
 
     def _over_limit(self, address: str, now: int) -> Response | None:
-        wait = self._hub.limits.take_connection(address, now)
+        limits = self._hub.limits
+        self._is_extra = limits.connections.wait(address, now) > 0
+        wait = limits.take_connection(address, now)
         if not wait:
             return None
         self._hub.limits.tell("connections-limited", now, address=address)
