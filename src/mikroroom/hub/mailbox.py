@@ -103,8 +103,11 @@ class Mailbox:
         if self._size > self._most_bytes or len(kept) > self._most_messages:
             self._trim()
         session = self.session
-        if session is not None:
-            session.send(numbered(frame, seq))
+        if session is not None and not session.is_closed:
+            told = frame[:-1]  # as ``codec.numbered`` does it
+            told += b',"seq":%d}' % seq
+            if not session.connection.send(told):
+                session.drop()
 
     def relay(self, event: Relay, scratch: Frame) -> None:
         """Likewise, with a message for nobody else: it is kept as it is sent."""
@@ -116,8 +119,8 @@ class Mailbox:
         if self._size > self._most_bytes or len(kept) > self._most_messages:
             self._trim()
         session = self.session
-        if session is not None:
-            session.send(encoded)
+        if session is not None and not session.is_closed and not session.connection.send(encoded):
+            session.drop()
 
     def send_all(self, frames: list[Frame]) -> None:
         """Likewise, with several messages."""

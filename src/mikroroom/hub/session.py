@@ -184,7 +184,7 @@ class Session:
     def send(self, frame: Frame) -> None:
         """Send a message to the client; one that does not read is closed instead (R33)."""
         if not self.is_closed and not self.connection.send(frame):
-            self._drop()
+            self.drop()
 
     def relay(self, event: events.Relay, scratch: Frame) -> None:
         """Likewise, with a message for nobody else. See ``Listener``."""
@@ -193,7 +193,12 @@ class Session:
     def send_all(self, frames: Sequence[Frame]) -> None:
         """Likewise, with several messages."""
         if not self.is_closed and not self.connection.send_all(frames):
-            self._drop()
+            self.drop()
+
+    def drop(self) -> None:
+        """Close a client that reads too slowly (R33)."""
+        log.warning(Line("slow-reader", room=self.code, participant=self.id, address=self.address))
+        self.close(CloseCode.SLOW_READER, "reads too slowly")
 
     def refuse(self, refusal: Refusal, request_type: str | None = None) -> None:
         """Tell the client that a request was refused (R27). Too many of them end the connection (R31)."""
@@ -260,10 +265,6 @@ class Session:
         else:
             if step is not None:
                 self._deciding = asyncio.create_task(self._decide(step, TYPE_OF[type(request)]))
-
-    def _drop(self) -> None:
-        log.warning(Line("slow-reader", room=self.code, participant=self.id, address=self.address))
-        self.close(CloseCode.SLOW_READER, "reads too slowly")
 
     async def _decide(self, step: Awaitable[None], name: str) -> None:
         """See a request through that could not be decided at once, and then what came after it."""
