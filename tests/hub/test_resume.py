@@ -8,11 +8,16 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from mikroroom.core.effects import Effects
-from mikroroom.core.room import Room
+from mikroroom.core.resume import lapse
+from mikroroom.core.room import Policy, Room
 from mikroroom.hub.limits import RETURNS_PER_MINUTE
+from mikroroom.hub.mailbox import Capacity, Mailbox
+from mikroroom.protocol import events
+from mikroroom.protocol.codec import frame
 from mikroroom.protocol.codes import CloseCode
+from mikroroom.stores import memory
 from mikroroom.stores.memory import MemoryStore
-from mikroroom.stores.port import Step, Verb
+from mikroroom.stores.port import Kept, Step, Verb
 
 from .cast import CODE, POLICY, Clock, House, Message, Person
 from .conftest import HouseWith
@@ -1314,16 +1319,14 @@ async def test_the_number_of_the_join_outlives_a_crash(house: House) -> None:
     assert house.comes_back(ada).hears()[0]["lastClientSeq"] == 1
 
 
-async def test_the_first_word_after_a_crash_outlives_a_stop(house: House) -> None:
-    ada, bob = house.meeting("Ada", "Bob", resume=True)
-    house = house.crashes()
-    ada = house.comes_back(ada)
-    own_updates = len(house.hub.roster.get(bob.id)._kept)  # type: ignore[union-attr]
-    ada.says("chat", text="first")
-    house = await house.restarts()
-    own, *rest = house.comes_back(bob).hears()
-    assert (own["replayed"], texts(rest)) == (False, ["first"])
-    assert own_updates <= 1
+def test_message_number_one_is_saved_where_it_holds_no_token() -> None:
+    """After a crash the count begins anew until its owner is back, and number 1 is one like any other."""
+    told = frame(events.Chat(CODE, "ada", "first"))
+    for kept, saved in ((None, 1), (Kept(0, 0, 0, []), 0)):
+        mailbox = Mailbox("bob", CODE, Capacity(256, 262_144), lambda *_: None)
+        mailbox.restore(kept)
+        mailbox.send(told)
+        assert (mailbox.save().count, len(mailbox.save().messages)) == (1, saved)
 
 
 @pytest.mark.parametrize("is_planned", [False, True])
@@ -1407,3 +1410,27 @@ async def test_many_rooms_whose_windows_end_together_end_by_and_by(house_with: H
     left.append(house.store.active_rooms())
     assert left == [50, 30, 10, 0]
     assert house.hub.roster._people == {}
+
+
+async def test_a_fault_in_one_room_does_not_keep_the_others_from_ending(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And it is told once, not each second."""
+    for code in ("AAAAAA", "BBBBBB"):
+        [ada] = house.meeting("Ada", code=code, resume=True)
+        await lost(house, ada)
+
+    def fails(room: Room, now: int, policy: Policy) -> Effects:
+        if room.code == "AAAAAA":
+            raise KeyError("a fault of ours")
+        return lapse(room, now, policy)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(memory, "lapse", fails)
+        house.clock.passes(WINDOW)
+        for _ in range(3):
+            house.store.tidy()
+    assert house.hub.active_rooms() == 1
+    assert [record.getMessage().split()[0] for record in caplog.records].count("room-not-tidied") == 1
+    house.comes_back(ada, roomId="AAAAAA")
+    assert house.hub.active_rooms() == 0

@@ -63,11 +63,6 @@ class Lobby:
         """Let the hashing threads end."""
         self._hasher.close()
 
-    @property
-    def may_resume(self) -> bool:
-        """Whether anyone may come back at all."""
-        return self._policy.resume_window > 0
-
     def visit(self, request: Join, address: str, is_gone: Callable[[], bool]) -> Visit:
         """Someone comes to the door, under an id of the server's making (R10).
 
@@ -75,13 +70,14 @@ class Lobby:
             Refusal: INVALID_MESSAGE for a ``maxParticipants`` over the ceiling.
         """
         self._check_size(request.max_participants)
+        may_resume = request.resume and self._policy.resume_window
         newcomer = Newcomer(
             secrets.new_id(self._random),
             request.name or "",
             address,
             password=request.password or None,
             creator_token=request.creator_token or None,
-            resume_token=secrets.new_token(self._random) if request.resume and self.may_resume else None,
+            resume_token=secrets.new_token(self._random) if may_resume else None,
         )
         return Visit(newcomer, request, is_gone)
 

@@ -1,6 +1,6 @@
 """Who can be reached here: everyone in a room or its waiting room, connected or to be connected again.
 
-Carries out what a store has decided about people. Knows no request but ``join``, and changes no room.
+Carries out what a store has decided about people. Knows no requests, and changes no room.
 """
 
 import logging
@@ -29,13 +29,7 @@ BURST_PER_SEAT = 40
 class Roster:
     """The people of one process, by id."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        limits: Limits,
-        store: Store,
-        clock: Callable[[], int],
-    ) -> None:
+    def __init__(self, settings: Settings, limits: Limits, store: Store, clock: Callable[[], int]) -> None:
         self.participants = 0
         self.peak_participants = 0
         self._limits = limits
