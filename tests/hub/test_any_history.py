@@ -259,7 +259,7 @@ class AnyHistory(RuleBasedStateMachine):
         seated = {room.code: set(room.participants) for room in self.rooms.values() if room.participants}
         assert {code: set(audience) for code, audience in hub.roster._audiences.items()} == seated
         assert hub.roster.participants == sum(map(len, seated.values()))
-        assert hub.active_rooms() == len(seated)
+        assert self.house.active_rooms() == len(seated)
         known = {
             person_id for room in self.rooms.values() for person_id in (*room.participants, *room.waiting)
         }

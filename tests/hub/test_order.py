@@ -92,7 +92,7 @@ async def test_a_second_join_changes_nothing(house: House) -> None:
     assert ada.hears() == []
     bob.says("chat", text="still here")
     assert [message["text"] for message in ada.hears()] == ["still here"]
-    assert house.hub.active_rooms() == 1
+    assert house.active_rooms() == 1
 
 
 async def test_a_second_join_while_waiting_changes_nothing(house: House) -> None:
@@ -166,7 +166,7 @@ async def test_a_room_made_by_someone_lost_meanwhile_is_not_kept(house: House) -
     ada.is_lost()
     house.hashing.goes_on()
     await house.settles()
-    assert house.hub.active_rooms() == 0
+    assert house.active_rooms() == 0
     bob = house.arrives("Bob")
     bob.joins()
     assert bob.hears_types() == ["ROOM_NOT_FOUND"]

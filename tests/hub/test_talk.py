@@ -142,7 +142,7 @@ async def test_peak_and_count_follow_who_is_in_a_room(house_with: HouseWith) -> 
     ada.says("room-locked")
     waiting = house.arrives("Wanda")
     waiting.joins()
-    assert (house.hub.roster.participants, house.hub.roster.peak_participants, house.hub.active_rooms()) == (
+    assert (house.hub.roster.participants, house.hub.roster.peak_participants, house.active_rooms()) == (
         3,
         3,
         2,
@@ -150,7 +150,7 @@ async def test_peak_and_count_follow_who_is_in_a_room(house_with: HouseWith) -> 
     bob.says("leave")
     ada.is_lost()
     await house.settles()
-    assert (house.hub.roster.participants, house.hub.roster.peak_participants, house.hub.active_rooms()) == (
+    assert (house.hub.roster.participants, house.hub.roster.peak_participants, house.active_rooms()) == (
         1,
         3,
         1,

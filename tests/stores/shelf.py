@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 from pathlib import Path
 
@@ -10,10 +10,12 @@ from mikroroom.core import room as rooms
 from mikroroom.core.effects import Effects, Send
 from mikroroom.core.room import Newcomer, Policy, Room
 from mikroroom.core.secrets import digest_token
+from mikroroom.protocol.codec import Frame
+from mikroroom.protocol.codes import CloseCode
 from mikroroom.protocol.events import Message
 from mikroroom.stores.journal import Journal
 from mikroroom.stores.memory import MemoryStore
-from mikroroom.stores.port import Step, Store, Verb
+from mikroroom.stores.port import Census, Far, Kept, Step, Store, Verb
 
 CODE = "ABC234"
 TOKEN = "9b2e8f0c-6d5c-4f0e-9a51-6c1e7f3b2a10"
@@ -67,12 +69,51 @@ class Shelf:
     ) -> None:
         self.clock = Clock()
         self.delivered: Effects = []
+        self.talk: list[tuple[str, bytes]] = []
+        self.far: dict[str, Far | None] = {}
+        self.arrivals: list[tuple[str, Kept | None]] = []
+        self.departures: list[tuple[str, CloseCode]] = []
+        self.mailboxes: dict[str, Kept] = {}
+        self.cut: list[str] = []
         self.store = factory(directory, self.clock, max_rooms, max_latent_rooms)
         self.start()
 
     def start(self) -> None:
         """Start the store, again where it was stopped."""
-        self.store.start(self.delivered.extend)
+        self.store.start(self)
+
+    def deliver(self, effects: Effects, code: str, stamp: int | None = None) -> None:
+        """Keep what is delivered. See ``port.Receiver``."""
+        self.delivered += effects
+
+    def hear(self, participant_ids: Iterable[str], frame: Frame) -> None:
+        """Keep what was said elsewhere."""
+        self.talk += [(participant_id, bytes(frame)) for participant_id in participant_ids]
+
+    def meet(self, code: str, far: Far | None) -> None:
+        """Keep the way to those who are elsewhere."""
+        self.far[code] = far
+
+    def expect_kept(self, participant_id: str) -> None:
+        """Keep whose mailbox is to come."""
+        self.arrivals.append((participant_id, None))
+
+    def take_over(self, participant_id: str, kept: Kept | None) -> None:
+        """Keep what came."""
+        self.arrivals.append((participant_id, kept))
+
+    def part_with(self, participant_id: str, reason: CloseCode) -> Kept | None:
+        """Keep who went, and why."""
+        self.departures.append((participant_id, reason))
+        return self.mailboxes.get(participant_id)
+
+    def cut_off(self, code: str) -> None:
+        """Keep which room was cut off."""
+        self.cut.append(code)
+
+    async def active_rooms(self) -> int:
+        """How many rooms have somebody in them."""
+        return (await self.store.census(Census(0, 0, 0))).rooms
 
     def heard(self) -> Effects:
         """What was delivered since the last time."""

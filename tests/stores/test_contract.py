@@ -345,19 +345,19 @@ async def test_rooms_go_in_any_order_in_which_they_came_and_emptied(shelf: Shelf
 
 
 async def test_active_rooms_are_those_with_somebody_in_them(shelf: Shelf) -> None:
-    assert shelf.store.active_rooms() == 0
+    assert await shelf.active_rooms() == 0
     await shelf.makes(precreated("AAAAAA"))
-    assert shelf.store.active_rooms() == 0
+    assert await shelf.active_rooms() == 0
     ada = await shelf.opens("BBBBBB")
     bob = await shelf.joins("AAAAAA")
-    assert shelf.store.active_rooms() == 2
+    assert await shelf.active_rooms() == 2
     await shelf.leaves(ada, "BBBBBB", by_word=False)
-    assert shelf.store.active_rooms() == 1
+    assert await shelf.active_rooms() == 1
     await shelf.leaves(bob, "AAAAAA")
-    assert shelf.store.active_rooms() == 0
+    assert await shelf.active_rooms() == 0
     shelf.clock.passes(LATENT_AGE)
     shelf.store.tidy()
-    assert shelf.store.active_rooms() == 0
+    assert await shelf.active_rooms() == 0
 
 
 # Over time
@@ -372,7 +372,7 @@ async def test_a_store_that_was_stopped_goes_on_where_it_was(shelf: Shelf) -> No
     shelf.heard()
     assert set((await shelf.looks("AAAAAA")).participants) == {ada}
     assert set((await shelf.looks("BBBBBB")).participants) == {bob}
-    assert shelf.store.active_rooms() == 2
+    assert await shelf.active_rooms() == 2
     await shelf.leaves(ada, "AAAAAA")
     assert shelf.heard() == [Gone(ada)]
 
@@ -403,7 +403,7 @@ async def test_rooms_that_come_and_go_leave_no_memory_behind(shelf: Shelf) -> No
     finally:
         tracemalloc.stop()
     assert after - before < 50_000, "five hundred rooms kept would be half a megabyte"
-    assert shelf.store.active_rooms() == 0
+    assert await shelf.active_rooms() == 0
 
 
 async def test_latent_rooms_that_come_and_go_leave_no_memory_behind(shelf_with: ShelfWith) -> None:
@@ -413,4 +413,4 @@ async def test_latent_rooms_that_come_and_go_leave_no_memory_behind(shelf_with: 
             await shelf.makes(precreated(f"C{number:05}", expires_at=shelf.clock() + LATENT_AGE))
         shelf.clock.passes(LATENT_AGE)
         shelf.store.tidy()
-    assert shelf.store.active_rooms() == 0
+    assert await shelf.active_rooms() == 0

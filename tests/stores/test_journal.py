@@ -254,7 +254,7 @@ async def test_a_room_that_nobody_can_come_back_to_lingers_empty(
     shelf = opened()
     assert (await shelf.looks()).expires_at == NOON + RESUME_WINDOW
     assert (await shelf.looks("BBBBBB")).expires_at == NOON + LATENT_AGE
-    assert shelf.store.active_rooms() == 0
+    assert await shelf.active_rooms() == 0
     cleo = await shelf.joins(name="Cleo")
     assert (await shelf.looks()).participants[cleo].is_host
     shelf.clock.passes(RESUME_WINDOW)

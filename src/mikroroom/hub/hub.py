@@ -7,7 +7,7 @@ from one to the other: it changes no room.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from math import ceil
 from random import Random
 
@@ -20,16 +20,17 @@ from mikroroom.core.resume import lose
 from mikroroom.core.room import Policy
 from mikroroom.core.rules import act
 from mikroroom.core.secrets import new_id
-from mikroroom.hub.limits import Limits
+from mikroroom.hub.limits import Limits, LocalCounts
 from mikroroom.hub.lobby import Lobby
 from mikroroom.hub.roster import Roster
 from mikroroom.hub.session import Connection, Session
+from mikroroom.hub.steps import at_once
 from mikroroom.protocol import events, requests
 from mikroroom.protocol.codec import HEADROOM, Frame, frame, to_event
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
 from mikroroom.protocol.requests import Request
 from mikroroom.settings import Settings
-from mikroroom.stores.port import Step, Store
+from mikroroom.stores.port import Census, Far, Kept, Step, Store
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +71,17 @@ class Hub:
         self._scratch: Frame = bytearray(HEADROOM)
         self._policy = policy
         self._store = store
-        self.lobby = Lobby(settings, store, limits=self.limits, policy=policy, random=random, clock=clock)
-        self.roster = Roster(settings, self.limits, store, clock)
+        self.counts = store.counts(LocalCounts(self.limits, clock))
+        self.lobby = Lobby(
+            settings,
+            store,
+            limits=self.limits,
+            counts=self.counts,
+            policy=policy,
+            random=random,
+            clock=clock,
+        )
+        self.roster = Roster(settings, self.limits, self.counts, store, clock)
         self._random = random
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tidying: asyncio.TimerHandle | None = None
@@ -87,7 +97,7 @@ class Hub:
             return
         if self._loop is None:
             self.is_stopping = False
-            self._store.start(self.deliver)
+            self._store.start(self)
         self._loop = loop
         self._tidying = loop.call_later(TIDY_EVERY, self._tidy)
 
@@ -120,9 +130,13 @@ class Hub:
         self.lobby.close()
         await self._store.stop(self.roster.kept())
 
-    def active_rooms(self) -> int:
-        """How many rooms have somebody in them."""
-        return self._store.active_rooms()
+    async def census(self) -> Census:
+        """How much goes on, here and wherever else people meet those who are here."""
+        return await self._store.census(Census(0, self.roster.participants, self.roster.peak_participants))
+
+    def trouble(self) -> str | None:
+        """Why nobody should be sent here now; None if all is well."""
+        return "The server is stopping" if self.is_stopping else self._store.trouble()
 
     def connect(
         self, connection: Connection, address: str, opened_at: int, *, is_extra: bool = False
@@ -148,7 +162,7 @@ class Hub:
                 self._chat(session, request)
                 return None
             case requests.Join():
-                return self._join(session, request)
+                return at_once(self._join(session, request))
             case requests.Leave():
                 return self._leave(session)
             case _:
@@ -165,12 +179,12 @@ class Hub:
             mailbox = session.mailbox
             self._take_out(session.id, session.code, session.id if mailbox is None else mailbox.connection_id)
 
-    def deliver(self, effects: Effects) -> None:
+    def deliver(self, effects: Effects, code: str, stamp: int | None = None) -> None:
         """Carry out what a store has committed, in order.
 
         An event is encoded once, however many hear it; and what one person hears goes out in one piece.
         """
-        now = self.wall()
+        now = self.wall() if stamp is None else stamp
         heard: dict[str, list[Frame]] = {}
         for effect in effects:
             match effect:
@@ -182,12 +196,42 @@ class Hub:
                 case WrongToken(participant_id):
                     self._count_wrong_token(participant_id)
                 case Lapsed(tokens):
-                    self.lobby.remember_lapsed(tokens)
+                    self.limits.remember_lapsed(tokens)
                 case _:
                     self._send(effect.id, heard.pop(effect.id, []))
-                    self.roster.carry_out(effect, now)
+                    stray = self.roster.carry_out(effect, now)
+                    if stray is not None:
+                        # Whoever it is gave up before this was committed.
+                        asyncio.get_running_loop().call_soon(self._take_out, effect.id, code, stray)
         for participant_id, frames in heard.items():
             self._send(participant_id, frames)
+
+    def hear(self, participant_ids: Iterable[str], frame: Frame) -> None:
+        """These hear something that was said on another worker. See ``stores.port.Receiver``."""
+        for participant_id in participant_ids:
+            person = self.roster.get(participant_id)
+            if person is not None:
+                person.send(frame)
+
+    def meet(self, code: str, far: Far | None) -> None:
+        """See ``stores.port.Receiver``."""
+        self.roster.meet(code, far)
+
+    def expect_kept(self, participant_id: str) -> None:
+        """See ``stores.port.Receiver``."""
+        self.roster.expect_kept(participant_id)
+
+    def take_over(self, participant_id: str, kept: Kept | None) -> None:
+        """See ``stores.port.Receiver``."""
+        self.roster.take_over(participant_id, kept, self.wall())
+
+    def part_with(self, participant_id: str, reason: CloseCode) -> Kept | None:
+        """See ``stores.port.Receiver``."""
+        return self.roster.part_with(participant_id, reason)
+
+    def cut_off(self, code: str) -> None:
+        """See ``stores.port.Receiver``."""
+        self.roster.cut_off(code)
 
     def _send(self, participant_id: str, frames: list[Frame]) -> None:
         person = self.roster.get(participant_id)
@@ -203,12 +247,15 @@ class Hub:
         audience = session.audience
         if audience is None or session.code is None or session.id is None:
             raise _unseated(session)
-        target = audience.get(request.target_id)
-        if target is None:
-            raise Refusal(ErrorCode.TARGET_NOT_FOUND, "`targetId` is nobody in this room")
         if request.timestamp is None:
             request.timestamp = self.wall()
-        target.relay(to_event(request, session.code, session.id), self._scratch)
+        target = audience.get(request.target_id)
+        if target is not None:
+            target.relay(to_event(request, session.code, session.id), self._scratch)
+        elif audience.far is not None and request.target_id in audience.far:
+            audience.far.relay(to_event(request, session.code, session.id))
+        else:
+            raise Refusal(ErrorCode.TARGET_NOT_FOUND, "`targetId` is nobody in this room")
 
     def _chat(self, session: Session, request: requests.Chat) -> None:
         """To everyone in the room, the sender included (R15)."""
@@ -227,15 +274,19 @@ class Hub:
                 timestamp=stamp,
             )
         )
+        if audience.far is not None:
+            # First: if they cannot be told, nobody is.
+            audience.far.tell(encoded)
         for listener in audience.values():
             listener.send(encoded)
 
-    def _join(self, session: Session, request: requests.Join) -> Step:
+    async def _join(self, session: Session, request: requests.Join) -> None:
         if request.resume_token is not None:
-            return self._resume(session, request, request.resume_token)
+            await self._resume(session, request, request.resume_token)
+            return
         visit = self.lobby.visit(request, session.address, lambda: session.is_closed)
         _check_absent(session)
-        if session.is_extra and self.limits.connections.is_exceeded(session.address, self.clock()):
+        if session.is_extra and await self.counts.is_crowded(session.address):
             # Else whoever joins only to be lost could open any number.
             raise Refusal(ErrorCode.RATE_LIMITED, "Too many connections from your address; resume, or wait")
         # Known by its id before the commit, so that what the commit sends finds it.
@@ -246,25 +297,17 @@ class Hub:
             is_resumable=visit.newcomer.resume_token is not None,
             client_seq=request.client_seq or 0,
         )
-        return self._enter(session, lambda: self.lobby.join(visit))
+        await self._enter(session, self.lobby.join(visit))
 
-    def _resume(self, session: Session, request: requests.Join, token: str) -> Step:
+    async def _resume(self, session: Session, request: requests.Join, token: str) -> None:
         _check_absent(session)
         connection_id = new_id(self._random)
         self.roster.expect_back(session, connection_id, request.room_id, request.last_seq or 0)
-        return self._enter(session, lambda: self.lobby.resume(request, token, session.address, connection_id))
+        await self._enter(session, self.lobby.resume(request, token, session.address, connection_id))
 
-    def _enter(self, session: Session, attempt: Callable[[], Step]) -> Step:
+    async def _enter(self, session: Session, attempt: Awaitable[None]) -> None:
         try:
-            step = attempt()
-        except BaseException:
-            self.roster.withdraw(session)
-            raise
-        return None if step is None else self._entering(session, step)
-
-    async def _entering(self, session: Session, step: Awaitable[None]) -> None:
-        try:
-            await step
+            await attempt
         except BaseException:
             self.roster.withdraw(session)
             raise
@@ -315,7 +358,7 @@ class Hub:
     def _give_up(self, session: Session) -> None:
         """The client never joined: close it, and give its place in the count back (R13)."""
         if session.id is None and not session.is_closed:
-            self.limits.connections.give_back(session.address, session.opened_at)
+            self.counts.give_back(session.address, session.opened_at)
             session.close(CloseCode.NEVER_JOINED, "never joined a room")
 
     def _tidy(self) -> None:

@@ -1,7 +1,6 @@
 """How rooms are made and entered: passwords, guesses and ceilings, up to the verb that the store commits."""
 
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
@@ -13,13 +12,11 @@ from mikroroom.core.resume import Returner, resume
 from mikroroom.core.room import Newcomer, Policy, ProofNeeded, Room
 from mikroroom.hub.hashing import Hasher
 from mikroroom.hub.limits import Limits
+from mikroroom.hub.steps import settled
 from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.protocol.requests import CreateRoom, Join
 from mikroroom.settings import Settings
-from mikroroom.stores.port import CodeTaken, Step, Store
-
-# Tokens whose window has ended: enough for a large site that was cut off as a whole.
-LAPSED_REMEMBERED = 20_000
+from mikroroom.stores.port import CodeTaken, Counts, Store
 
 
 class CreatedRoom(Struct, rename="camel"):
@@ -46,6 +43,7 @@ class Lobby:
         store: Store,
         *,
         limits: Limits,
+        counts: Counts,
         policy: Policy,
         random: Random,
         clock: Callable[[], int],
@@ -53,11 +51,11 @@ class Lobby:
         self._settings = settings
         self._store = store
         self._limits = limits
+        self._counts = counts
         self._policy = policy
         self._random = random
         self._clock = clock
         self._hasher = Hasher()
-        self._lapsed: dict[bytes, None] = {}
 
     def close(self) -> None:
         """Let the hashing threads end."""
@@ -81,39 +79,50 @@ class Lobby:
         )
         return Visit(newcomer, request, is_gone)
 
-    def join(self, visit: Visit) -> Step:
-        """Let someone into a room, or make it (R4 to R7). Something to await if a password is to be hashed.
+    async def join(self, visit: Visit) -> None:
+        """Let someone into a room, or make it (R4 to R7). Waits for a hash, or a store far away, if at all.
 
         Raises:
             Refusal: as ``core.room.join``; ROOM_NOT_FOUND; RATE_LIMITED after too many failed guesses or room
                 creations; ROOM_LIMIT.
         """
-        self._check_guesses(visit.newcomer.address)
-        return self._pursue(visit, partial(self._enter, visit))
+        await self._check_guesses(visit.newcomer.address)
+        attempt = self._enter
+        while True:
+            try:
+                await attempt(visit)
+            except ProofNeeded as needed:
+                await self._prove(visit, needed.salt)
+                attempt = self._enter
+            except CodeTaken:  # someone was faster: enter as anyone else would (R5)
+                attempt = self._enter
+            except Refusal as refusal:
+                if refusal.code is not ErrorCode.ROOM_NOT_FOUND or not visit.request.is_host:
+                    if _is_failed_guess(refusal, visit.newcomer):
+                        self.count_wrong_guess(visit.newcomer.address)
+                    raise
+                attempt = self._make
+            else:
+                return
 
-    def resume(self, request: Join, token: str, address: str, connection_id: str) -> Step:
+    async def resume(self, request: Join, token: str, address: str, connection_id: str) -> None:
         """Let someone take its place again, on the new connection of that id (R42).
 
         Raises:
             Refusal: RESUME_FAILED; RATE_LIMITED after too many failed guesses.
         """
-        self._check_guesses(address)
+        await self._check_guesses(address)
         returner = Returner(
             connection_id, address, token, secrets.new_token(self._random), is_restart=bool(request.restart)
         )
         try:
-            step = self._store.transact(
-                request.room_id, lambda room, now: resume(room, returner, now, self._policy)
+            await settled(
+                self._store.transact(
+                    request.room_id, lambda room, now: resume(room, returner, now, self._policy)
+                )
             )
         except Refusal as refusal:
-            raise self._not_resumed(refusal, returner) from None
-        return None if step is None else self._await_resume(step, returner)
-
-    def remember_lapsed(self, tokens: tuple[bytes, ...]) -> None:
-        """Whoever comes with these is late, but does not guess (R45)."""
-        self._lapsed.update(dict.fromkeys(tokens))
-        while len(self._lapsed) > LAPSED_REMEMBERED:
-            del self._lapsed[next(iter(self._lapsed))]
+            raise await self._not_resumed(refusal, returner) from None
 
     async def create_room(self, request: CreateRoom, address: str) -> CreatedRoom:
         """Make a pre-created room (R2).
@@ -135,12 +144,9 @@ class Lobby:
                 creator_digest=secrets.digest_token(token),
                 password=password,
                 is_precreated=True,
-                expires_at=self._clock() + self._policy.latent_age,
             )
             try:
-                step = self._store.create(room, [])
-                if step is not None:
-                    await step
+                await settled(self._store.create(room, []))
                 return CreatedRoom(room.code, token)
             except CodeTaken:
                 if request.room_id:
@@ -148,83 +154,44 @@ class Lobby:
 
     def count_wrong_guess(self, address: str) -> None:
         """A wrong password, code or token came from this address (R30)."""
-        self._limits.guesses.take(address, self._clock())
+        self._counts.add_guess(address)
 
-    def _pursue(self, visit: Visit, attempt: Callable[[], Step]) -> Step:
-        """Go from one attempt to the next, until one succeeds, has to be awaited, or is refused for good."""
-        while True:
-            try:
-                step = attempt()
-            except (ProofNeeded, CodeTaken, Refusal) as obstacle:
-                attempt = self._way_around(visit, obstacle)
-            else:
-                return None if step is None else self._await(visit, step)
-
-    async def _await(self, visit: Visit, step: Awaitable[None]) -> None:
-        try:
-            await step
-        except (ProofNeeded, CodeTaken, Refusal) as obstacle:
-            further = self._pursue(visit, self._way_around(visit, obstacle))
-            if further is not None:
-                await further
-
-    def _way_around(self, visit: Visit, obstacle: ProofNeeded | CodeTaken | Refusal) -> Callable[[], Step]:
-        """What to attempt after this. Raises the ``Refusal`` if there is nothing."""
-        match obstacle:
-            case ProofNeeded(salt=salt):
-                return partial(self._prove, visit, salt)
-            case CodeTaken():  # someone was faster: enter as anyone else would (R5)
-                return partial(self._enter, visit)
-            case Refusal(code=ErrorCode.ROOM_NOT_FOUND) if visit.request.is_host:
-                return partial(self._make, visit)
-            case Refusal():
-                if _is_failed_guess(obstacle, visit.newcomer):
-                    self.count_wrong_guess(visit.newcomer.address)
-                raise obstacle
-
-    async def _await_resume(self, step: Awaitable[None], returner: Returner) -> None:
-        try:
-            await step
-        except Refusal as refusal:
-            raise self._not_resumed(refusal, returner) from None
-
-    def _not_resumed(self, refusal: Refusal, returner: Returner) -> Refusal:
+    async def _not_resumed(self, refusal: Refusal, returner: Returner) -> Refusal:
         """Whether it is the room or the person that is not there is nobody's business without the token."""
         if refusal.code not in {ErrorCode.RESUME_FAILED, ErrorCode.ROOM_NOT_FOUND}:
             return refusal
-        is_known = secrets.digest_token(returner.token) in self._lapsed
-        if not is_known and self._clock() >= self._limits.tokens_forgiven_until:
+        is_late = await self._counts.is_lapsed(secrets.digest_token(returner.token))
+        if not is_late and self._clock() >= self._limits.tokens_forgiven_until:
             self.count_wrong_guess(returner.address)
         return Refusal(ErrorCode.RESUME_FAILED, "Nobody can come back with this `resumeToken`; join afresh")
 
-    def _enter(self, visit: Visit) -> Step:
-        return self._store.transact(
-            visit.request.room_id, lambda room, now: rooms.join(room, visit.newcomer, now, self._policy)
+    async def _enter(self, visit: Visit) -> None:
+        await settled(
+            self._store.transact(
+                visit.request.room_id, lambda room, now: rooms.join(room, visit.newcomer, now, self._policy)
+            )
         )
 
     async def _prove(self, visit: Visit, salt: bytes) -> None:
-        """Hash, and check everything again: the room may have changed meanwhile, even be another one (R7)."""
+        """Hash. All is to be checked again after that: the room may have changed, even be another one (R7)."""
         newcomer = visit.newcomer
         newcomer.proof = await self._hasher.seal(newcomer.password or "", salt, newcomer.address)
         if visit.is_gone():
             raise Refusal(ErrorCode.NOT_IN_ROOM, "The connection was closed before the password was checked")
         # Guesses that were hashed side by side must not get more answers than those one after the other.
-        self._check_guesses(newcomer.address)
-        step = self._enter(visit)
-        if step is not None:
-            await step
+        await self._check_guesses(newcomer.address)
 
-    def _make(self, visit: Visit) -> Step:
+    async def _make(self, visit: Visit) -> None:
         """Make an ad-hoc room with its maker in it (R4)."""
         newcomer, request = visit.newcomer, visit.request
-        now = self._clock()
-        if self._limits.rooms.wait(newcomer.address, now):
+        is_proven = newcomer.proof is not None or not newcomer.password
+        look_or_take = self._counts.take_room if is_proven else self._counts.room_wait
+        if await look_or_take(newcomer.address):
             # The answer tells that there is no such room: from whoever may make none, that is a failed guess.
             self.count_wrong_guess(newcomer.address)
             raise Refusal(ErrorCode.RATE_LIMITED, "Too many rooms were made from your address")
-        if newcomer.password and newcomer.proof is None:
+        if not is_proven:
             raise ProofNeeded(secrets.new_salt(self._random))
-        self._limits.rooms.take(newcomer.address, now)
         token = secrets.new_token(self._random)
         room = Room(
             code=request.room_id,
@@ -232,7 +199,7 @@ class Lobby:
             creator_digest=secrets.digest_token(token),
             password=newcomer.proof,
         )
-        return self._store.create(room, rooms.open_room(room, newcomer, token, self._policy))
+        await settled(self._store.create(room, rooms.open_room(room, newcomer, token, self._policy)))
 
     def _default_size(self) -> int:
         return min(self._settings.default_participants, self._settings.max_participants)
@@ -242,9 +209,9 @@ class Lobby:
         if max_participants is not None and max_participants > ceiling:
             raise Refusal(ErrorCode.INVALID_MESSAGE, f"Expected `int` <= {ceiling} - at `$.maxParticipants`")
 
-    def _check_guesses(self, address: str) -> None:
+    async def _check_guesses(self, address: str) -> None:
         """An address with too many failed guesses gets no answer to any further one (R30)."""
-        if self._limits.guesses.wait(address, self._clock()):
+        if await self._counts.guess_wait(address):
             raise Refusal(ErrorCode.RATE_LIMITED, "Too many wrong codes or passwords; try again in a minute")
 
 

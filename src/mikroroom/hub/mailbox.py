@@ -31,12 +31,12 @@ class Mailbox:
     """A participant, or waiting participant, of the room ``code`` who may come back.
 
     ``session`` is the connection it is on, if any; ``connection_id`` is the store's name for the last one,
-    ``suspended_from`` the address from which that was lost. ``count`` numbers the last message.
+    ``suspended_from`` the address from which that was lost. ``count`` numbers the last message. One that
+    ``has_gap`` does not hold all that was said.
     """
 
     __slots__ = (
         "_capacity",
-        "_has_gap",
         "_kept",
         "_last_stamp",
         "_most_bytes",
@@ -47,6 +47,7 @@ class Mailbox:
         "code",
         "connection_id",
         "count",
+        "has_gap",
         "id",
         "last_client_seq",
         "session",
@@ -70,12 +71,12 @@ class Mailbox:
         self._size = 0
         self._most_bytes = capacity.size + capacity.size // SLACK
         self._most_messages = capacity.messages + capacity.messages // SLACK
-        self._has_gap = False
+        self.has_gap = False
         self._last_stamp = 0
 
     def restore(self, kept: Kept | None) -> None:
         """Go on from what outlived a stop. After a crash not even how much had been said is known."""
-        self._has_gap = kept is None or not kept.is_whole
+        self.has_gap = kept is None or not kept.is_whole
         if kept is None:
             return
         self.count = kept.count
@@ -84,14 +85,21 @@ class Mailbox:
         for message in kept.messages:
             self._keep(bytes(HEADROOM) + message)
 
+    def take_said(self) -> list[Frame]:
+        """Take out what has been said before it was known how much was said before that."""
+        said = [unnumbered(kept) if isinstance(kept, bytes) else kept for kept in self._kept]
+        self._kept.clear()
+        self._size = self.count = 0
+        return said
+
     def save(self) -> Kept:
         """All that is to outlive a stop. Not message number 1, which holds tokens."""
         self._trim()
         # After a crash it is one like any other.
-        begin = 0 if self._has_gap else 1
+        begin = 0 if self.has_gap else 1
         frames = self._numbered(max(begin, self.count - len(self._kept)))
         messages = [bytes(memoryview(frame)[HEADROOM:]) for frame in frames]
-        return Kept(self.count, self.last_client_seq, self._last_stamp, messages, is_whole=not self._has_gap)
+        return Kept(self.count, self.last_client_seq, self._last_stamp, messages, is_whole=not self.has_gap)
 
     def send(self, frame: Frame) -> None:
         """Number a message, keep it, and send it if there is a connection. See ``session.Listener``."""
@@ -148,7 +156,7 @@ class Mailbox:
         """What was said after message ``last_seq``, with its numbers; None if not all of it is held (R42)."""
         self._trim()
         before = self.count - len(self._kept)
-        if self._has_gap or not before <= last_seq <= self.count:
+        if self.has_gap or not before <= last_seq <= self.count:
             return None
         return self._numbered(last_seq)
 
@@ -158,11 +166,11 @@ class Mailbox:
         ``last_seq`` is what the client has heard: after a crash only it knows. What people have said to it
         since is still to be said, and returned.
         """
-        said = [kept for kept in self._kept if is_talk(kept)] if self._has_gap else []
+        said = [kept for kept in self._kept if is_talk(kept)] if self.has_gap else []
         self.count = max(self.count, last_seq) + 1
         self._kept.clear()
         self._size = 0
-        self._has_gap = False
+        self.has_gap = False
         return [unnumbered(kept) if isinstance(kept, bytes) else kept for kept in said]
 
     def attach(self, session: Session, connection_id: str) -> None:

@@ -15,7 +15,7 @@ from mikroroom.protocol.codec import Frame, frame
 from mikroroom.protocol.codes import CloseCode
 from mikroroom.protocol.events import Event
 from mikroroom.settings import Settings
-from mikroroom.stores.port import Kept, Store
+from mikroroom.stores.port import Counts, Far, Kept, Store
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +29,13 @@ BURST_PER_SEAT = 40
 class Roster:
     """The people of one process, by id."""
 
-    def __init__(self, settings: Settings, limits: Limits, store: Store, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, settings: Settings, limits: Limits, counts: Counts, store: Store, clock: Callable[[], int]
+    ) -> None:
         self.participants = 0
         self.peak_participants = 0
         self._limits = limits
+        self._counts = counts
         self._clock = clock
         self._store = store
         self._resume_window = int(settings.resume_window * 1_000)
@@ -43,6 +46,8 @@ class Roster:
         self._audiences: dict[str, Audience] = {}
         # Those who are coming back, by the id of their new connection, and what they have heard.
         self._returning: dict[str, tuple[Session, int]] = {}
+        # Those whose mailbox is on its way here from another worker.
+        self._arrivals: dict[str, _Arrival] = {}
 
     def get(self, participant_id: str) -> Person | None:
         """Someone, if it can be reached here."""
@@ -75,9 +80,14 @@ class Roster:
             self._people.pop(session.id, None)
         session.unseat()
 
-    def carry_out(self, effect: Change, now: int) -> None:
-        """Do what a store has decided about someone. ``now`` is what it hears is stamped with."""
+    def carry_out(self, effect: Change, now: int) -> str | None:
+        """Do what a store has decided about someone. ``now`` is what it hears is stamped with.
+
+        Returns None; or, where nobody is here any more who wanted that, the connection that is to be lost.
+        """
         match effect:
+            case Seated(participant_id) | Held(participant_id) if participant_id not in self._people:
+                return participant_id
             case Seated(participant_id, seats):
                 self._seat(participant_id, seats)
             case Held(participant_id):
@@ -87,22 +97,23 @@ class Roster:
             case Suspended():
                 self._suspend(effect)
             case Resumed():
-                self._resume(effect, now)
+                return self._come_back(effect, now)
             case Close(participant_id, code, reason):
                 self._close(participant_id, code, reason)
+        return None
 
     def unseat(self, participant_id: str) -> None:
         """Someone is in no room any more."""
-        person = self._people.pop(participant_id, None)
+        person = self._people.get(participant_id)
         if person is None or person.code is None:
             return
         _log("left", person)
-        if person.audience is not None:
-            del person.audience[participant_id]
-            if not person.audience:
-                del self._audiences[person.code]
+        self._take_away(person, participant_id)
         if isinstance(person, Mailbox):
             self._free(person)
+            arrival = self._arrivals.pop(participant_id, None)
+            if arrival is not None and arrival.session is not None:
+                arrival.session.unseat()
         else:
             if person.audience is not None:
                 self.participants -= 1
@@ -115,6 +126,66 @@ class Roster:
             self.unseat(participant_id)
         elif person.connection_id == connection_id:
             self._free(person)
+
+    def meet(self, code: str, far: Far | None) -> None:
+        """From now on these people of the room are on other workers."""
+        audience = self._audiences.get(code)
+        if audience is not None:
+            audience.far = far
+
+    def expect_kept(self, participant_id: str) -> None:
+        """Someone who is to be reached here was on another worker: what it was told there will follow."""
+        self._arrivals[participant_id] = _Arrival()
+
+    def take_over(self, participant_id: str, kept: Kept | None, now: int) -> None:
+        """What was told to someone expected; None if nobody knows any more.
+
+        It is put before what has been said to it here meanwhile.
+        """
+        arrival = self._arrivals.pop(participant_id, None)
+        mailbox = self._people.get(participant_id)
+        if arrival is None or not isinstance(mailbox, Mailbox):
+            return
+        told = mailbox.count
+        said = mailbox.take_said()
+        mailbox.restore(kept)
+        if told > len(said):
+            mailbox.has_gap = True
+        if arrival.comeback is not None and arrival.session is not None:
+            mailbox.attach(arrival.session, arrival.comeback.connection_id)
+            self._resume(mailbox, arrival.session, arrival.comeback, arrival.last_seq, now)
+            if arrival.seats is None:
+                self._hold(participant_id)
+            else:
+                self._seat(participant_id, arrival.seats)
+        if said:
+            mailbox.send_all(said)
+
+    def part_with(self, participant_id: str, reason: CloseCode) -> Kept | None:
+        """Someone's place is on another worker now. Returns what it was told; closes its connection here."""
+        mailbox = self._people.get(participant_id)
+        if not isinstance(mailbox, Mailbox):
+            return None
+        arrival = self._arrivals.pop(participant_id, None)
+        if arrival is not None:
+            mailbox.has_gap = True
+        kept = mailbox.save()
+        self._take_away(mailbox, participant_id)
+        former = self._free(mailbox)
+        if former is None and arrival is not None and arrival.session is not None:
+            former = arrival.session
+            former.unseat()
+        if former is not None:
+            former.close(reason, "resumed on another connection" if reason is CloseCode.REPLACED else "")
+        return kept
+
+    def cut_off(self, code: str) -> None:
+        """Something that a room was told was not heard here: its people come again, and hear all anew."""
+        for person in [person for person in self._people.values() if person.code == code]:
+            if isinstance(person, Mailbox):
+                person.has_gap = True
+            if person.session is not None:
+                person.session.close(CloseCode.RESTARTING, "this server was cut off for a moment")
 
     def sessions(self) -> list[Session]:
         """The connections of all who have one, room by room; those who wait to be admitted come last."""
@@ -132,8 +203,12 @@ class Roster:
         if person is None or person.code is None:
             return
         is_new = person.audience is None
-        person.audience = self._audiences.setdefault(person.code, {})
-        person.audience[participant_id] = person
+        audience = person.audience = self._audiences.get(person.code) or Audience()
+        audience[participant_id] = person
+        self._audiences[person.code] = audience
+        arrival = self._arrivals.get(participant_id)
+        if arrival is not None:
+            arrival.seats = seats
         session = person.session
         if session is None:
             return
@@ -162,8 +237,11 @@ class Roster:
     def _close(self, participant_id: str, code: CloseCode, reason: str) -> None:
         """Someone is in no room any more, and its connection is closed."""
         person = self._people.get(participant_id)
-        if person is not None and person.session is not None:
-            person.session.close(code, reason)
+        session = person.session if person is not None else None
+        if session is None and participant_id in self._arrivals:
+            session = self._arrivals[participant_id].session
+        if session is not None:
+            session.close(code, reason)
         self.unseat(participant_id)
 
     def _suspend(self, effect: Suspended) -> None:
@@ -172,28 +250,50 @@ class Roster:
         if isinstance(person, Mailbox):
             self._free(person)
         else:
-            person = self._mailbox(effect.id, effect.code)
-            kept = self._store.take_kept(effect.code, effect.id)
-            person.restore(kept)
-            if kept is None or not kept.is_whole:
-                self._limits.forgive_tokens(self._clock() + self._resume_window)
-            self._people[effect.id] = person
+            person = self._people[effect.id] = self._mailbox(effect.id, effect.code)
+            if effect.id not in self._arrivals:
+                self._restore(person)
         person.suspended_from = effect.address
         self._limits.allow_one_more(effect.address)
         log.info(Line("suspended", room=effect.code, participant=effect.id, address=effect.address))
 
-    def _resume(self, effect: Resumed, now: int) -> None:
-        """Someone is back: it hears what it missed, or all there is (R42)."""
-        session, last_seq = self._returning.pop(effect.connection_id)
-        mailbox = self._people[effect.id]
+    def _restore(self, mailbox: Mailbox) -> None:
+        """Fill a mailbox with what outlived a stop, if anything did."""
+        kept = self._store.take_kept(mailbox.code, mailbox.id)
+        mailbox.restore(kept)
+        if kept is None or not kept.is_whole:
+            self._limits.forgive_tokens(self._clock() + self._resume_window)
+
+    def _come_back(self, effect: Resumed, now: int) -> str | None:
+        """Someone is back. Returns None; or the connection it is on, if that is gone already."""
+        session, last_seq = self._returning.pop(effect.connection_id, (None, 0))
+        arrival = self._arrivals.get(effect.id)
+        mailbox = self._people.get(effect.id)
+        if mailbox is None:
+            # Until the mailbox is there, what is said to it waits in one that has no connection.
+            own = effect.own
+            mailbox = self._people[effect.id] = self._mailbox(effect.id, own.room_id)
         if not isinstance(mailbox, Mailbox):
             raise TypeError(f"{effect.id} is not resumable")
         former = self._free(mailbox)
+        if former is None and arrival is not None and arrival.session is not None:
+            former = arrival.session
+            former.unseat()
         if former is not None:
             former.close(CloseCode.REPLACED, "resumed on another connection")
-        mailbox.attach(session, effect.connection_id)
-        self._give_back(mailbox, session)
+        mailbox.connection_id = effect.connection_id
+        if session is None:
+            return effect.connection_id
+        self._counts.give_back_return(mailbox.id, session.address, session.opened_at)
+        if arrival is None:
+            mailbox.attach(session, effect.connection_id)
+            self._resume(mailbox, session, effect, last_seq, now)
+        else:
+            arrival.session, arrival.comeback, arrival.last_seq = session, effect, last_seq
+        return None
 
+    def _resume(self, mailbox: Mailbox, session: Session, effect: Resumed, last_seq: int, now: int) -> None:
+        """Someone who is back hears what it missed, or all there is (R42)."""
         missed = None if effect.is_restart else mailbox.since(last_seq)
         anew: list[Frame] = []
         if missed is None:
@@ -230,10 +330,26 @@ class Roster:
             self.participants -= 1
         return mailbox.detach()
 
-    def _give_back(self, mailbox: Mailbox, session: Session) -> None:
-        """To come back is to open no new connection (R30); but not for those who do it all the time."""
-        if self._limits.returns.take(mailbox.id, self._clock()) == 0:
-            self._limits.connections.give_back(session.address, session.opened_at)
+    def _take_away(self, person: Person, participant_id: str) -> None:
+        """Nobody is there under this id any more."""
+        del self._people[participant_id]
+        if person.audience is not None and person.code is not None:
+            del person.audience[participant_id]
+            if not person.audience:
+                del self._audiences[person.code]
+
+
+class _Arrival:
+    """Someone whose mailbox is on its way here; and if it is back already, on which connection, and how."""
+
+    __slots__ = ("comeback", "last_seq", "seats", "session")
+
+    def __init__(self) -> None:
+        self.comeback: Resumed | None = None
+        self.session: Session | None = None
+        self.last_seq = 0
+        # None for someone in a waiting room.
+        self.seats: int | None = None
 
 
 class _Kept(Mapping[str, Kept]):

@@ -15,7 +15,7 @@ from mikroroom.protocol.codec import TYPE_OF, Frame, InvalidMessage, decode_requ
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
 from mikroroom.protocol.requests import Request
 from mikroroom.settings import Settings
-from mikroroom.stores.port import Step
+from mikroroom.stores.port import Far, Step
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +69,14 @@ class Listener(Protocol):
         """Tell it something that nobody else hears, encoded in ``scratch``."""
 
 
-# Everyone of one room who can be reached here, by id.
-Audience = dict[str, Listener]
+class Audience(dict[str, Listener]):
+    """Everyone of one room who can be reached here, by id; and the way to the others, if there are any."""
+
+    __slots__ = ("far",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.far: Far | None = None
 
 
 class Numbered(Listener, Protocol):

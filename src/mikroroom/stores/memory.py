@@ -4,13 +4,15 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
+from msgspec import structs
+
 from mikroroom.core.effects import Effects
 from mikroroom.core.resume import lapse, restore
 from mikroroom.core.room import Policy, Room
 from mikroroom.logs import Line
 from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.stores.journal import Journal
-from mikroroom.stores.port import CodeTaken, Deliver, Kept, Step, Verb
+from mikroroom.stores.port import Census, CodeTaken, Counts, Kept, Receiver, Step, Verb
 
 log = logging.getLogger(__name__)
 
@@ -41,11 +43,11 @@ class MemoryStore:
         self._lingering: dict[str, Room] = {}
         # Those that have somebody suspended, or had a moment ago.
         self._awaiting: dict[str, Room] = {}
-        self._deliver: Deliver = _nowhere
+        self._receiver: Receiver | None = None
 
-    def start(self, deliver: Deliver) -> None:
+    def start(self, receiver: Receiver) -> None:
         """See ``port.Store``. Rooms come back from the journal."""
-        self._deliver = deliver
+        self._receiver = receiver
         if self._journal is not None:
             self._restore(self._journal.open())
         self.tidy()
@@ -54,6 +56,10 @@ class MemoryStore:
         """See ``port.Store``."""
         if self._journal is not None:
             await self._journal.close(kept)
+
+    def counts(self, local: Counts) -> Counts:
+        """See ``port.Store``. Nobody shares it."""
+        return local
 
     def take_kept(self, code: str, participant_id: str) -> Kept | None:
         """See ``port.Store``."""
@@ -73,10 +79,12 @@ class MemoryStore:
             raise Refusal(ErrorCode.ROOM_LIMIT, "There are too many rooms; try again later")
         if room.is_latent and len(self._latent) >= self._max_latent_rooms:
             raise Refusal(ErrorCode.ROOM_LIMIT, "There are too many rooms that nobody is in; try again later")
+        if room.is_latent and room.expires_at is None:
+            room.expires_at = self._clock() + self._policy.latent_age
         self._rooms[room.code] = room
         self._settle(room)
         written = self._journal.write(room) if self._journal is not None and room.is_latent else None
-        self._deliver(effects)
+        self._deliver(effects, room.code)
         return written
 
     def transact(self, code: str, verb: Verb) -> Step:
@@ -102,9 +110,19 @@ class MemoryStore:
         for room in self._awaiting.values():
             room.suspended = {who: until + milliseconds for who, until in room.suspended.items()}
 
-    def active_rooms(self) -> int:
+    async def census(self, local: Census) -> Census:
         """See ``port.Store``."""
-        return len(self._rooms) - len(self._latent) - len(self._lingering)
+        active = len(self._rooms) - len(self._latent) - len(self._lingering)
+        return structs.replace(local, rooms=active)
+
+    def trouble(self) -> str | None:
+        """See ``port.Store``. The journal's own troubles hold nothing up."""
+        return None
+
+    def _deliver(self, effects: Effects, code: str) -> None:
+        if self._receiver is None:
+            raise RuntimeError("the store was not started")
+        self._receiver.deliver(effects, code)
 
     def _restore(self, rooms: list[Room]) -> None:
         """Rooms come back from the journal, with those who may come back to them."""
@@ -143,7 +161,7 @@ class MemoryStore:
     def _apply(self, room: Room, verb: Verb) -> None:
         effects = verb(room, self._clock())
         self._settle(room)
-        self._deliver(effects)
+        self._deliver(effects, room.code)
 
     def _sweep(self) -> None:
         """Remove the empty rooms whose time has come."""
@@ -189,7 +207,3 @@ class MemoryStore:
         log.info(Line("room-removed", room=room.code))
         if self._journal is not None:
             self._journal.remove(room.code)
-
-
-def _nowhere(effects: Effects) -> None:
-    raise RuntimeError("the store was not started")

@@ -1,12 +1,15 @@
 """What the hub may rely on, whichever store is behind it."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
 from mikroroom.core.effects import Effects
 from mikroroom.core.room import Room
+from mikroroom.protocol.codec import Frame
+from mikroroom.protocol.codes import CloseCode
+from mikroroom.protocol.events import Relay
 
 # Nothing to wait for, or something to await where the answer is not there yet: a store that is far away,
 # a disk. Either way a refusal is raised, not returned.
@@ -15,8 +18,6 @@ Step = Awaitable[None] | None
 # What is done to a room, at a time in milliseconds. It may be called again on a newer room, so it must not
 # do anything else.
 Verb = Callable[[Room, int], Effects]
-
-Deliver = Callable[[Effects], None]
 
 
 class Kept(Struct):
@@ -38,6 +39,101 @@ class CodeTaken(Exception):
     """A room with this code exists already."""
 
 
+class Far(Protocol):
+    """The way to those participants of one room who are on other workers."""
+
+    def __contains__(self, participant_id: object) -> bool:
+        """Whether this one is among them."""
+
+    def relay(self, event: Relay) -> None:
+        """Pass on what is for one of them, ``event.target_id``, alone.
+
+        Raises:
+            Refusal: SERVER_ERROR, too much is waiting to be passed on.
+        """
+
+    def tell(self, frame: Frame) -> None:
+        """Tell all of them. ``frame`` must not change any more. Raises as ``relay``."""
+
+
+class Receiver(Protocol):
+    """What a store needs of the hub: who can be reached here, and hears what comes of verbs."""
+
+    def deliver(self, effects: Effects, code: str, stamp: int | None = None) -> None:
+        """Carry out what was committed, in order, for those of the room ``code`` who are here.
+
+        ``stamp`` is the time in milliseconds that people are told; None for now.
+        """
+
+    def hear(self, participant_ids: Iterable[str], frame: Frame) -> None:
+        """These hear something that was said on another worker."""
+
+    def meet(self, code: str, far: Far | None) -> None:
+        """From now on these people of the room are elsewhere; None if all of them are here."""
+
+    def expect_kept(self, participant_id: str) -> None:
+        """Whoever takes this place, or is kept it, was on another worker: ``take_over`` will follow."""
+
+    def take_over(self, participant_id: str, kept: Kept | None) -> None:
+        """What was told to someone expected, on the worker where it was; None if nobody knows any more."""
+
+    def part_with(self, participant_id: str, reason: CloseCode) -> Kept | None:
+        """Someone's place is on another worker now. Its connection here, if any, is closed."""
+
+    def cut_off(self, code: str) -> None:
+        """Something was not heard here that a room was told: its people are to come again (1012)."""
+
+
+class Admission(NamedTuple):
+    """Whether an address may open a connection: 0, or the milliseconds to ``wait``.
+
+    ``taken_at`` names its place in the count; it ``is_extra`` if only to come back (R30).
+    """
+
+    wait: int
+    taken_at: int
+    is_extra: bool
+
+
+class Counts(Protocol):
+    """What is counted for each client address (R30), wherever in the service it happened."""
+
+    async def take_connection(self, address: str) -> Admission:
+        """Count a new connection, unless there are too many."""
+
+    async def is_crowded(self, address: str) -> bool:
+        """Whether the address has more connections than it may, because some may come back."""
+
+    def give_back(self, address: str, taken_at: int) -> None:
+        """Give a connection's place in the count back (R13)."""
+
+    def give_back_return(self, participant_id: str, address: str, taken_at: int) -> None:
+        """Likewise, because it was opened only to come back; but not for those who do it all the time."""
+
+    async def take_room(self, address: str) -> int:
+        """Count the making of a room. Returns 0, or the milliseconds to wait if there were too many."""
+
+    async def room_wait(self, address: str) -> int:
+        """Likewise, but only look."""
+
+    async def guess_wait(self, address: str) -> int:
+        """0, or the milliseconds until the address may guess again."""
+
+    def add_guess(self, address: str) -> None:
+        """A wrong password, code or token came from the address."""
+
+    async def is_lapsed(self, token: bytes) -> bool:
+        """Whether whoever comes with this token (its digest) is only late (R45)."""
+
+
+class Census(Struct, frozen=True):
+    """How much goes on: rooms with somebody in them, participants who are connected, the most there were."""
+
+    rooms: int
+    participants: int
+    peak: int
+
+
 class Store(Protocol):
     """Rooms, and the one way to change them.
 
@@ -45,8 +141,11 @@ class Store(Protocol):
     effects are delivered in that order, once each. Effects are delivered before the step is done.
     """
 
-    def start(self, deliver: Deliver) -> None:
-        """Get ready, and hand effects to ``deliver`` from now on."""
+    def start(self, receiver: Receiver) -> None:
+        """Get ready, and hand effects to ``receiver`` from now on."""
+
+    def counts(self, local: Counts) -> Counts:
+        """The counts for all who share this store; ``local`` are those of this process."""
 
     async def stop(self, kept: Mapping[str, Kept]) -> None:
         """Write what is still to be written, and ``kept``, by participant; let go. May be started again."""
@@ -58,7 +157,7 @@ class Store(Protocol):
         """A message of someone in a room was taken, with that number (R47). Done for each: costs nothing."""
 
     def create(self, room: Room, effects: Effects) -> Step:
-        """Take in a room that is new, with what follows from its making.
+        """Take in a room that is new, with what follows from its making. A pre-created one is given its time.
 
         Raises:
             CodeTaken: there is one with this code.
@@ -81,5 +180,8 @@ class Store(Protocol):
     def make_up_for(self, milliseconds: int) -> None:
         """Give everyone who is away so much more time: the process stood still, and heard nobody."""
 
-    def active_rooms(self) -> int:
-        """How many rooms have somebody in them."""
+    async def census(self, local: Census) -> Census:
+        """How much goes on with all who share this store; ``local`` has the people of this process."""
+
+    def trouble(self) -> str | None:
+        """Why rooms cannot be changed at the moment; None if all is well."""

@@ -33,6 +33,9 @@ def too_many(wait: int) -> Response:
 
 def stopping(hub: Hub) -> Response | None:
     """The 503 of a server that is about to stop; None if it is not."""
-    if not hub.is_stopping:
-        return None
-    return error(503, "The server is stopping", Retry_After="1", Cache_Control="no-store")
+    return unavailable("The server is stopping") if hub.is_stopping else None
+
+
+def unavailable(why: str) -> Response:
+    """A 503: not here, or not now."""
+    return error(503, why, Retry_After="1", Cache_Control="no-store")

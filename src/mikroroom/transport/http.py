@@ -13,7 +13,7 @@ from mikroroom.protocol.codec import InvalidMessage, decode_room
 from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.settings import Settings
 from mikroroom.stores.port import CodeTaken
-from mikroroom.transport.answers import answer, error, stopping, too_many
+from mikroroom.transport.answers import answer, error, too_many, unavailable
 from mikroroom.transport.clients import client_of, origin_refusal
 
 INVALID_BODY = "Invalid request body"
@@ -39,12 +39,13 @@ async def health(request: Request) -> Response:
     """``GET /health``: that it works, and how much goes on."""
     hub: Hub = request.app.state.hub
     hub.start()
+    census = await hub.census()
     return answer(
         {
             "status": "ok",
-            "totalRooms": hub.active_rooms(),
-            "totalParticipants": hub.roster.participants,
-            "peakParticipants": hub.roster.peak_participants,
+            "totalRooms": census.rooms,
+            "totalParticipants": census.participants,
+            "peakParticipants": census.peak,
             "uptime": hub.clock() - hub.started_at,
             "version": __version__,
         },
@@ -53,11 +54,12 @@ async def health(request: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """``GET /ready``: whether to send people here; 503 once the server has begun to stop."""
+    """``GET /ready``: whether to send people here; 503 when stopping, or while the rooms are out of reach."""
     hub: Hub = request.app.state.hub
     if not hub.is_stopping:
         hub.start()
-    return stopping(hub) or answer({"status": "ready"}, Cache_Control="no-store")
+    trouble = hub.trouble()
+    return unavailable(trouble) if trouble else answer({"status": "ready"}, Cache_Control="no-store")
 
 
 async def config(request: Request) -> Response:
@@ -72,13 +74,13 @@ async def create_room(request: Request) -> Response:
     hub: Hub = request.app.state.hub
     hub.start()
     settings: Settings = request.app.state.settings
-    address, now = client_of(request, request.app.state.trusted), hub.clock()
+    address = client_of(request, request.app.state.trusted)
     forbidden = origin_refusal(request, hub, address)
     if forbidden is not None:
         return forbidden
-    wait = hub.limits.rooms.take(address, now)
+    wait = await hub.counts.take_room(address)
     if wait:
-        hub.limits.tell("rooms-limited", now, address=address)
+        hub.limits.tell("rooms-limited", hub.clock(), address=address)
         return too_many(wait)
     body = await _read(request, settings.max_body_bytes)
     if body is None:

@@ -37,17 +37,15 @@ class SignalingEndpoint(WebSocketEndpoint):
         self._hub = state.hub
         self._hub.start()
         websocket = WebSocket(self.scope, self.receive, self.send)
-        address = client_of(websocket, state.trusted)
-        now = self._hub.clock()
+        self._address = client_of(websocket, state.trusted)
         refusal = (
-            origin_refusal(websocket, self._hub, address)
+            origin_refusal(websocket, self._hub, self._address)
             or stopping(self._hub)
-            or self._over_limit(address, now)
+            or await self._over_limit()
         )
         if refusal is not None:
             await _deny(websocket, refusal)
             return
-        self._address, self._opened_at = address, now
         offer = offer_in(self.scope)
         if offer is not None:
             await self._serve_directly(websocket, offer)
@@ -98,13 +96,11 @@ class SignalingEndpoint(WebSocketEndpoint):
                 self._session.end()
                 raise
 
-    def _over_limit(self, address: str, now: int) -> Response | None:
-        limits = self._hub.limits
-        self._is_extra = limits.connections.wait(address, now) > 0
-        wait = limits.take_connection(address, now)
+    async def _over_limit(self) -> Response | None:
+        wait, self._opened_at, self._is_extra = await self._hub.counts.take_connection(self._address)
         if not wait:
             return None
-        self._hub.limits.tell("connections-limited", now, address=address)
+        self._hub.limits.tell("connections-limited", self._hub.clock(), address=self._address)
         return too_many(wait)
 
 
