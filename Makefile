@@ -34,8 +34,8 @@ bench: $(VENV)/.dev  ## Measure how fast it is, in seven minutes; rougher with m
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 lock: $(VENV)/.uv  ## Pin the newest dependencies that pyproject.toml allows
-	$(BIN)/uv pip compile $(LOCK) --extra fast --group build --output-file deploy/requirements/run.txt
-	$(BIN)/uv pip compile $(LOCK) --extra fast --group dev --constraints deploy/requirements/run.txt --output-file deploy/requirements/dev.txt
+	$(BIN)/uv pip compile $(LOCK) --extra fast --extra redis --group build --output-file deploy/requirements/run.txt
+	$(BIN)/uv pip compile $(LOCK) --extra fast --extra redis --group dev --constraints deploy/requirements/run.txt --output-file deploy/requirements/dev.txt
 
 LOCK := pyproject.toml --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 

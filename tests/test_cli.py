@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from mikroroom import __version__
-from mikroroom.cli import listen
+from mikroroom.serving import listen
 from mikroroom.settings import OPTIONS, Settings
 
 COMMAND = (sys.executable, "-m", "mikroroom")
@@ -168,8 +168,9 @@ def test_config_shows_each_setting_and_where_it_came_from(run: Run, tmp_path: Pa
 
 
 def test_config_never_shows_a_secret(run: Run) -> None:
+    secrets = {"MIKROROOM_TURN_SECRET": "hunter2", "MIKROROOM_REDIS_URL": "redis://:hunter2@127.0.0.1"}
     for more in ((), ("--toml",)):
-        done = run("config", *more, "--turn-credential", "hunter2", MIKROROOM_TURN_SECRET="hunter2")
+        done = run("config", *more, "--turn-credential", "hunter2", **secrets)
         assert done.returncode == 0
         assert "hunter2" not in done.stdout + done.stderr
 
@@ -196,6 +197,11 @@ def test_rooms_are_kept_where_a_service_keeps_its_state(
 ) -> None:
     shown = run("config", **variables).stdout
     assert f" {directory.replace('HOME', str(tmp_path))} " in shown
+
+
+def test_with_redis_rooms_are_kept_nowhere_else(run: Run) -> None:
+    shown = run("config", "--redis-url", "redis://127.0.0.1", STATE_DIRECTORY="/var/lib/a").stdout
+    assert ["data_dir", "(empty)", "default"] in [line.split(maxsplit=2) for line in shown.splitlines()]
 
 
 # What it refuses
@@ -262,6 +268,42 @@ def test_a_key_with_a_passphrase_is_refused_and_not_asked_for(
     done = run("serve", "--port", "0", "--tls-certificate", certificate[0], "--tls-key", locked)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_several_workers_without_a_redis_are_one_clear_line(run: Run) -> None:
+    done = run("serve", "--port", "0", "--workers", "2")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("mikroroom: --workers 2: must be 1, or given together with redis_url: ")
+
+
+# What it is, where a part of it is not installed: the app says so as it is made.
+WITHOUT_A_CLIENT = """
+import sys
+from mikroroom import cli, serving
+
+def create_app(_):
+    raise ImportError("No module named 'redis'")
+
+serving.create_app = create_app
+sys.exit(cli.main())
+"""
+
+
+def test_redis_without_a_client_for_it_is_one_clear_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_A_CLIENT, "serve", "--port", "0", "--redis-url", "redis://:hunter2@h"],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "cannot use Redis reason=\"No module named 'redis'\" hint=" in line
+    assert "pip install 'mikroroom[redis]'" in line
+    assert "hunter2" not in line
 
 
 # serve

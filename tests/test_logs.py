@@ -122,6 +122,13 @@ def test_json_has_foreign_messages_and_tracebacks_too() -> None:
     assert told["traceback"].endswith("ValueError: no")
 
 
+def test_a_worker_writes_which_one_it_is() -> None:
+    told = record("failed", logging.ERROR, error=ValueError("a"))
+    assert TextFormatter(7).format(told).splitlines()[0] == "2026-11-22T14:03:05.123Z ERROR failed worker=7"
+    forged = json.loads(JsonFormatter(7).format(record(Line("joined", worker=8))))
+    assert forged["worker"] == 7
+
+
 # The command's configuration
 
 

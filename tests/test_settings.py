@@ -124,13 +124,27 @@ def test_a_path_from_home_is_found_there(monkeypatch: pytest.MonkeyPatch, tmp_pa
         ("turn_servers", "stun:stun.example"),
         ("turn_servers", "turn:turn.example?transport=sctp"),
         ("tls_certificate", "/nowhere.pem"),
+        ("redis_prefix", ""),
+        ("redis_prefix", "a b"),
+        ("redis_prefix", "a\tb"),
+        ("redis_prefix", "é"),
+        ("redis_prefix", "{a}:"),
+        ("redis_prefix", "a*"),
+        ("redis_prefix", "a?"),
+        ("redis_prefix", "[a]"),
+        ("redis_prefix", "a\\"),
+        ("redis_prefix", "a" * 65),
+        ("workers", "0"),
+        ("workers", "1025"),
+        ("worker_lease", "1.9"),
+        ("worker_lease", "301"),
     ],
 )
 def test_a_malformed_value_is_refused_by_name_value_and_what_is_allowed(field: str, value: str) -> None:
     lines = refusal(environ={f"MIKROROOM_{field.upper()}": value})
     assert len(lines) == 1
     assert lines[0].startswith(f"MIKROROOM_{field.upper()}=")
-    assert (value[:200] or "''") in lines[0]
+    assert value[:200] in lines[0] or repr(value) in lines[0]
     assert "must be " in lines[0]
     assert len(lines[0]) < 400
 
@@ -196,6 +210,14 @@ def test_a_value_on_two_lines_is_told_on_one() -> None:
     [
         ({"tls_key": __file__}, f"--tls-key {__file__}: must be given together with tls_certificate"),
         ({"tls_certificate": __file__}, f"--tls-certificate {__file__}: must be given together with tls_key"),
+        (
+            {"workers": "2"},
+            "--workers 2: must be 1, or given together with redis_url: workers share their rooms in Redis",
+        ),
+        (
+            {"redis_url": "redis://h", "data_dir": "/srv"},
+            "--data-dir /srv: must be empty where redis_url is given: rooms are in Redis then",
+        ),
     ],
 )
 def test_settings_at_odds_are_refused(flags: dict[str, str], line: str) -> None:
@@ -231,17 +253,82 @@ def test_settings_cannot_be_changed() -> None:
         Settings().port = 1  # type: ignore[misc]  # what is under test
 
 
+# Redis
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://",
+        "redis://127.0.0.1",
+        "redis://:sesame@127.0.0.1:6379/0",
+        "redis://ada:s%2Fsame@redis.example/15?health_check_interval=10",
+        "rediss://ada@[::1]:6380?ssl_ca_certs=/etc/ssl/ca.pem",
+        "unix:///run/redis/redis.sock",
+        "unix://:sesame@/run/redis.sock?db=2",
+    ],
+)
+def test_urls_that_redis_clients_understand_are_accepted(url: str) -> None:
+    assert load({"redis_url": url, "workers": "4"}, {})[0].redis_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "hunter2",
+        "http://:hunter2@127.0.0.1",
+        "redis:hunter2",
+        "redis://:hunter2/@127.0.0.1",
+        "redis://:hunter2#@127.0.0.1",
+        "redis://:hunter2@@127.0.0.1",
+        "redis://:hunter2@127.0.0.1:port",
+        "redis://:hunter2@127.0.0.1/name",
+        "redis://:hunter2@127.0.0.1\n",
+        "unix://hunter2",
+        "unix://:hunter2@socket",
+    ],
+)
+def test_other_urls_are_refused_and_not_shown(url: str) -> None:
+    (line,) = refusal({"redis_url": url})
+    assert line.startswith(f"--redis-url {MASK}: must be nothing, or a URL such as redis://:PASSWORD@")
+    assert "hunter2" not in line
+
+
+def test_with_redis_the_commands_own_directory_is_not_used(toml: Path) -> None:
+    defaults = {"data_dir": "/srv"}
+    assert load({}, {}, defaults)[0].data_dir == "/srv"
+    toml.write_text("redis_url = 'redis://h'\n")
+    chosen, sources = load({"config": str(toml), "workers": "2"}, {}, defaults)
+    assert (chosen.data_dir, sources["data_dir"], chosen.workers) == ("", "default", 2)
+    assert sources["redis_url"] == f"file {toml}"
+
+
+def test_a_directory_that_somebody_chose_is_never_given_up_in_silence() -> None:
+    with pytest.raises(
+        SettingsError, match="MIKROROOM_DATA_DIR=/var: must be empty where redis_url is given"
+    ):
+        load({"redis_url": "redis://h"}, {"MIKROROOM_DATA_DIR": "/var"}, {"data_dir": "/srv"})
+
+
+def test_a_redis_that_is_refused_makes_nobody_else_wrong() -> None:
+    assert len(refusal({"redis_url": "nonsense", "workers": "4", "data_dir": "/srv"})) == 1
+
+
 # Secrets
 
 
 def test_secrets_are_masked_wherever_settings_are_shown(toml: Path) -> None:
-    told = repr(Settings(turn_secret="hunter2", turn_credential="hunter2"))
+    told = repr(
+        Settings(turn_secret="hunter2", turn_credential="hunter2", redis_url="redis://:hunter2@127.0.0.1")
+    )
     assert "hunter2" not in told
     assert f"turn_secret={MASK}" in told
-    toml.write_text('turn_secret = ["hunter2"]\n')
+    assert f"redis_url={MASK}" in told
+    toml.write_text('turn_secret = ["hunter2"]\nredis_url = ["hunter2"]\n')
     environ = {"MIKROROOM_TURN_SECRETT": "hunter2", "MIKROROOM_TURN_KEY": "hunter2"}
+    environ |= {"MIKROROOM_REDIS": "redis://:hunter2@h", "MIKROROOM_STORE_URL": "redis://:hunter2@h"}
     lines = refusal({"turn_credentials": "hunter2"}, environ, toml)
-    assert len(lines) == 4
+    assert len(lines) == 7
     assert all(MASK in line and "hunter2" not in line for line in lines)
 
 

@@ -44,10 +44,13 @@ class Line:
         return f"<Line {self}>"
 
 
-def configure(level: Level, shape: Literal["text", "json"]) -> None:
-    """Log to stderr: all that is at least ``level``, and of the server below us only what went wrong."""
+def configure(level: Level, shape: Literal["text", "json"], worker: int | None = None) -> None:
+    """Log to stderr: all that is at least ``level``, and of the server below us only what went wrong.
+
+    Where several processes write there, each line tells which ``worker`` it is from.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if shape == "json" else TextFormatter())
+    handler.setFormatter(JsonFormatter(worker) if shape == "json" else TextFormatter(worker))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -64,11 +67,15 @@ def configure(level: Level, shape: Literal["text", "json"]) -> None:
 class TextFormatter(logging.Formatter):
     """``2026-11-22T14:03:05.123Z INFO  joined room=ABC123``, and tracebacks indented below it."""
 
+    def __init__(self, worker: int | None = None) -> None:
+        super().__init__()
+        self._tail = "" if worker is None else f" worker={worker}"
+
     def format(self, record: logging.LogRecord) -> str:
         """The record as a line, or several where it has a traceback."""
         name = _NAMES.get(record.levelname, record.levelname)
         lines = [
-            f"{_time(record)} {name:<5} {_printable(record.getMessage().strip())}",
+            f"{_time(record)} {name:<5} {_printable(record.getMessage().strip())}{self._tail}",
             *map(_printable, _traceback(record)),
         ]
         return "\n    ".join(lines)
@@ -76,6 +83,10 @@ class TextFormatter(logging.Formatter):
 
 class JsonFormatter(logging.Formatter):
     """One object per line: time, level, logger, event, the fields, and a traceback if there is one."""
+
+    def __init__(self, worker: int | None = None) -> None:
+        super().__init__()
+        self._worker = {} if worker is None else {"worker": worker}
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as a line of JSON."""
@@ -85,6 +96,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": line.event,
+            **self._worker,
         }
         told |= {name: value for name, value in line.fields.items() if name not in told}
         traceback = _traceback(record)

@@ -21,9 +21,18 @@ MASK = "********"
 # The flag and variable that names the TOML file. It says where settings are, so it cannot be one of them.
 CONFIG = "config"
 
+# Where a value comes from that only the command gives.
+SERVE_DEFAULT = "serve default"
+
 Origin = Annotated[str, Meta(pattern=r"^(\*|null|[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s]+)$")]
 StunUrl = Annotated[str, Meta(pattern=r"^stuns?:[^/?#\s]+$")]
 TurnUrl = Annotated[str, Meta(pattern=r"^turns?:[^/?#\s]+(\?transport=(udp|tcp))?$")]
+
+# Exact, because the Redis client is not: of a password with a "/" in it, it makes a host and a database.
+_REDIS = (
+    r"^(rediss?://([^\s/?#@]*@)?([^\s/?#@:\[\]]+|\[[0-9A-Fa-f:.]+\])?(:\d{1,5})?(/\d*)?(\?[^\s#]*)?"
+    r"|unix://([^\s/?#@]*@)?/[^\s?#]+(\?[^\s#]*)?)?\Z"
+)
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
@@ -64,6 +73,35 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             kind="path",
         ),
     ] = ""
+    redis_url: Annotated[
+        str,
+        _about(
+            "Redis that several workers share; empty is one process by itself",
+            allowed="nothing, or a URL such as redis://:PASSWORD@127.0.0.1:6379/0 (rediss: with TLS; unix: a "
+            "path), its password percent-encoded",
+            kind="secret",
+            pattern=_REDIS,
+        ),
+    ] = ""
+    redis_prefix: Annotated[
+        str,
+        _about(
+            "What every key in Redis begins with",
+            allowed="1 to 64 ASCII letters, digits and signs, but no brackets or braces, no `*`, `?` or `\\`",
+            pattern=r"^(?!.*[*?\[\]{}\\])[!-~]{1,64}\Z",
+        ),
+    ] = "mikroroom:"
+    workers: Annotated[
+        int, _about("Processes that `mikroroom serve` runs; more than one need `redis_url`", ge=1, le=1024)
+    ] = 1
+    worker_lease: Annotated[
+        float,
+        _about(
+            "Seconds after which a worker that was not heard of is taken for dead by the others",
+            ge=2,
+            le=300,
+        ),
+    ] = 10.0
     allowed_origins: Annotated[
         tuple[Origin, ...],
         _about(
@@ -269,8 +307,9 @@ def load(
     """Gather the settings: defaults, the TOML file, the environment, flags; the later the stronger.
 
     ``flags`` go by field name, and ``config`` among them names the file; ``environ`` is the process's own if
-    None; ``defaults`` are the command's, where they differ from ours. The second result tells where each
-    value came from. Raises ``SettingsError`` with all problems at once.
+    None; ``defaults`` are the command's, where they differ from ours, and give way to what they are at odds
+    with. The second result tells where each value came from. Raises ``SettingsError`` with all problems at
+    once.
     """
     lines: list[str] = []
     values: dict[str, Any] = {}
@@ -290,6 +329,11 @@ def load(
                 refused.add(option.field)
                 lines.append(_refusal(layer, option.field, raw, option.allowed))
     settings, problems = _checked(values)
+    unwanted = {problem.field for problem in problems if owners[problem.field].source == SERVE_DEFAULT}
+    if unwanted:
+        values = {field: value for field, value in values.items() if field not in unwanted}
+        owners |= dict.fromkeys(unwanted, _DEFAULTS)
+        settings, problems = _checked(values)
     for problem in problems:
         # A value refused above stands here at its default, and to be at odds with that is nobody's mistake.
         if refused.isdisjoint({problem.field, *problem.beside}):
@@ -323,7 +367,7 @@ def _layers(
     flags: Mapping[str, str], environ: Mapping[str, str], defaults: Mapping[str, Any], lines: list[str]
 ) -> Iterator[_Layer]:
     """The places where settings are written, weakest first. What is wrong with a place goes to ``lines``."""
-    yield _DEFAULTS._replace(source="serve default", entries=defaults)
+    yield _DEFAULTS._replace(source=SERVE_DEFAULT, entries=defaults)
     path = flags.get(CONFIG) or environ.get(PREFIX + CONFIG.upper())
     if path:
         entries = _file(path, lines)
@@ -360,7 +404,8 @@ def _unknown(layer: _Layer, name: str, value: object) -> str:
     bare = name.removeprefix(PREFIX).strip("-").replace("-", "_").lower()
     near = next(iter(difflib.get_close_matches(bare, OPTIONS, n=1)), "")
     # A misspelt secret is a secret still.
-    secret = any(word in bare for word in ("secret", "credential", "pass", "token", "key", "auth"))
+    words = ("secret", "credential", "pass", "token", "key", "auth", "redis", "url")
+    secret = any(word in bare for word in words)
     hint = f"did you mean {layer.name(OPTIONS[near])}?" if near else "`mikroroom config` lists them all"
     return f"{layer.line(name, MASK if secret else shown(near, value))}: unknown setting; {hint}"
 
@@ -394,6 +439,11 @@ def _at_odds(settings: Settings) -> Iterator[Problem]:
     """What no field can know of itself."""
     if not all(map(_is_network, settings.trusted_proxies)):
         yield Problem("trusted_proxies", OPTIONS["trusted_proxies"].allowed)
+    if settings.redis_url and settings.data_dir:
+        yield Problem("data_dir", "empty where redis_url is given: rooms are in Redis then", ("redis_url",))
+    if settings.workers > 1 and not settings.redis_url:
+        must = "1, or given together with redis_url: workers share their rooms in Redis"
+        yield Problem("workers", must, ("redis_url",))
     if settings.tls_certificate and not settings.tls_key:
         yield Problem("tls_certificate", "given together with tls_key", ("tls_key",))
     if settings.tls_key and not settings.tls_certificate:
