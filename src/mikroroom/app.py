@@ -11,13 +11,14 @@ from starlette.middleware import Middleware
 from starlette.routing import Route, WebSocketRoute
 
 from mikroroom import settings as configuration
-from mikroroom.clock import steady_ms
+from mikroroom.clock import steady_ms, wall_ms
 from mikroroom.core.addresses import networks
 from mikroroom.core.room import Policy
 from mikroroom.hub.hub import Hub
 from mikroroom.settings import Settings
 from mikroroom.stores.journal import Journal
 from mikroroom.stores.memory import MemoryStore
+from mikroroom.stores.port import Store
 from mikroroom.transport import http
 from mikroroom.transport.direct import DirectPath
 from mikroroom.transport.headers import AnswerHeaders
@@ -32,6 +33,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
 
     Raises:
         SettingsError: a setting is unknown or malformed.
+        ImportError: Redis is to be used, and its client is not installed (the extra ``redis``).
     """
     if settings is None:
         settings, _ = configuration.load()
@@ -41,14 +43,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
         kick_wait=int(settings.kick_wait * 1_000),
         max_waiting=settings.max_waiting,
     )
-    store = MemoryStore(
-        max_rooms=settings.max_rooms,
-        max_latent_rooms=settings.max_latent_rooms,
-        policy=policy,
-        clock=steady_ms,
-        journal=Journal(settings.data_dir) if settings.data_dir else None,
-    )
-    hub = Hub(settings, store, policy, SystemRandom())
+    hub = Hub(settings, _store(settings, policy), policy, SystemRandom())
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -81,3 +76,18 @@ def create_app(settings: Settings | None = None) -> Starlette:
     app.state.settings = settings
     app.state.trusted = networks(settings.trusted_proxies)
     return app
+
+
+def _store(settings: Settings, policy: Policy) -> Store:
+    if settings.redis_url:
+        from mikroroom.stores.redis.store import RedisStore  # noqa: PLC0415 - the client is an extra
+        from mikroroom.stores.redis.worker import Clocks  # noqa: PLC0415
+
+        return RedisStore(settings, policy, Clocks(steady_ms, wall_ms))
+    return MemoryStore(
+        max_rooms=settings.max_rooms,
+        max_latent_rooms=settings.max_latent_rooms,
+        policy=policy,
+        clock=steady_ms,
+        journal=Journal(settings.data_dir) if settings.data_dir else None,
+    )

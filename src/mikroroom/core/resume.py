@@ -4,13 +4,13 @@ Whoever may come back is *suspended* meanwhile: still there with role, state and
 is said to them is kept by whoever sends it; here is only who they are, and until when they may return.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from hmac import compare_digest
 from itertools import chain
 
 from msgspec import Struct
 
-from mikroroom.core.effects import Effects, Gone, Held, Resumed, Seated, Suspended, send
+from mikroroom.core.effects import Close, Effects, Gone, Held, Resumed, Seated, Suspended, send
 from mikroroom.core.room import (
     Keys,
     Participant,
@@ -28,7 +28,7 @@ from mikroroom.core.room import (
 )
 from mikroroom.core.secrets import digest_token
 from mikroroom.protocol import events
-from mikroroom.protocol.codes import ErrorCode, Refusal
+from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
 
 
 class Returner(Struct, frozen=True):
@@ -123,6 +123,31 @@ def restore(room: Room, now: int, policy: Policy) -> Effects:
                 effects.append(Held(person.id))
     others = [person.id for person in people if person.resumption is None]
     for participant_id in _in_order_of_going(room, others):
+        effects += leave(room, participant_id, now, policy, by_word=False)
+    return effects
+
+
+def forsake(room: Room, ids: Collection[str], now: int, policy: Policy) -> Effects:
+    """The worker that these were connected to is gone, or goes: each place is kept anew elsewhere, or given up.
+
+    Whoever cannot come back, and is connected after all, is to connect again.
+    """
+    people: list[Participant | WaitingParticipant] = [*room.participants.values(), *room.waiting.values()]
+    effects: Effects = []
+    for person in people:
+        if person.id not in ids or person.resumption is None:
+            continue
+        was_away = room.suspended.pop(person.id, None) is not None
+        effects += _suspend(room, person, now, policy)
+        if isinstance(person, WaitingParticipant):
+            effects.append(Held(person.id))
+            continue
+        effects.append(Seated(person.id, room.max_participants))
+        if not was_away:
+            effects += _tell_state(room, person)
+    others = [person.id for person in people if person.id in ids and person.resumption is None]
+    for participant_id in _in_order_of_going(room, others):
+        effects.append(Close(participant_id, CloseCode.RESTARTING, "the server lost its connection"))
         effects += leave(room, participant_id, now, policy, by_word=False)
     return effects
 

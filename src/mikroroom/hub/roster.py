@@ -273,6 +273,8 @@ class Roster:
             # Until the mailbox is there, what is said to it waits in one that has no connection.
             own = effect.own
             mailbox = self._people[effect.id] = self._mailbox(effect.id, own.room_id)
+            if arrival is None:
+                self._restore(mailbox)
         if not isinstance(mailbox, Mailbox):
             raise TypeError(f"{effect.id} is not resumable")
         former = self._free(mailbox)

@@ -1,0 +1,122 @@
+"""People whose place is on this worker now, and whose mailbox is still on its way from the one where it was.
+
+The former worker sends it as soon as it hears. Where that one is gone, Redis may have what it left; and where nobody
+has anything, all that is known is how much had come from them.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+from redis.exceptions import RedisError
+
+from mikroroom.stores.port import Kept
+from mikroroom.stores.redis.desk import Request
+from mikroroom.stores.redis.link import Link, OutOfReach
+
+# Seconds within which a worker that lives sends what it has.
+PATIENCE = 1.0
+
+
+class Arrival:
+    """One of them. ``request`` is done when all is there; what others sent it here before has come if ``is_clear``."""
+
+    def __init__(self, code: str, request: Request | None, *, is_clear: bool) -> None:
+        self.code = code
+        self.request = request
+        self.is_clear = is_clear
+        self.kept: Kept | None = None
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class Arrivals:
+    """All of them, by id. ``take_over`` is called once for each, when all is there that will be."""
+
+    def __init__(self, link: Link, take_over: Callable[[str, Kept | None], None]) -> None:
+        self._link = link
+        self._take_over = take_over
+        self._arrivals: dict[str, Arrival] = {}
+        self._looking: set[asyncio.Task[None]] = set()
+
+    def expect(self, participant_id: str, arrival: Arrival, *, is_alive: bool) -> None:
+        """Someone was on another worker, which lives as far as we know."""
+        self._finish(participant_id)
+        self._arrivals[participant_id] = arrival
+        if is_alive:
+            loop = asyncio.get_running_loop()
+            arrival.timer = loop.call_later(PATIENCE, self._look_up, participant_id, arrival)
+        else:
+            self._look_up(participant_id, arrival)
+
+    def wait_for(self, participant_id: str, request: Request) -> bool:
+        """Whether this request of somebody who comes back is done only when its mailbox is here."""
+        arrival = self._arrivals.get(participant_id)
+        if arrival is None:
+            return False
+        arrival.request = request
+        return True
+
+    def take(self, participant_id: str, kept: Kept) -> None:
+        """The former worker has sent what it has."""
+        arrival = self._arrivals.get(participant_id)
+        if arrival is not None:
+            arrival.kept = kept
+            self._finish_if_there(participant_id, arrival)
+
+    def clear(self, participant_id: str) -> None:
+        """All has come now that was sent to this one before it was known to be here."""
+        arrival = self._arrivals.get(participant_id)
+        if arrival is not None:
+            arrival.is_clear = True
+            self._finish_if_there(participant_id, arrival)
+
+    def forget(self, participant_id: str) -> None:
+        """Someone has gone on to another worker, or away, before its mailbox came."""
+        arrival = self._arrivals.pop(participant_id, None)
+        if arrival is not None:
+            _end(arrival)
+
+    def _finish_if_there(self, participant_id: str, arrival: Arrival) -> None:
+        if arrival.kept is not None and arrival.is_clear:
+            self._finish(participant_id)
+
+    def _finish(self, participant_id: str) -> None:
+        arrival = self._arrivals.pop(participant_id, None)
+        if arrival is not None:
+            self._take_over(participant_id, arrival.kept)
+            _end(arrival)
+
+    def _look_up(self, participant_id: str, arrival: Arrival) -> None:
+        looking = asyncio.create_task(self._ask(participant_id, arrival))
+        self._looking.add(looking)
+        looking.add_done_callback(self._looking.discard)
+
+    async def _ask(self, participant_id: str, arrival: Arrival) -> None:
+        """What was left in Redis."""
+        kept, count = None, None
+        try:
+            kept = await self._link.call(b"GETDEL", self._link.key("kept", participant_id))
+            room = self._link.key("room", arrival.code)
+            count = await self._link.call(b"HGET", room, f"c:{participant_id}")
+        except (RedisError, OutOfReach):
+            pass  # then nobody knows
+        if self._arrivals.get(participant_id) is arrival:
+            if arrival.kept is None:
+                arrival.kept = _kept_from(kept, count)
+            self._finish(participant_id)
+
+
+def _kept_from(kept: bytes | None, count: bytes | None) -> Kept:
+    if kept is not None:
+        try:
+            return msgspec.msgpack.decode(kept, type=Kept)
+        except msgspec.MsgspecError:
+            pass  # of another version
+    return Kept(0, int(count or 0), 0, [], is_whole=False)
+
+
+def _end(arrival: Arrival) -> None:
+    if arrival.timer is not None:
+        arrival.timer.cancel()
+    if arrival.request is not None:
+        arrival.request.succeed()

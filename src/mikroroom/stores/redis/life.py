@@ -1,0 +1,121 @@
+"""That this worker lives, and who else does: a beat now and then, by which all agree on the time as well."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from redis.exceptions import RedisError
+
+from mikroroom.logs import Line
+from mikroroom.stores.redis.link import Ask, Link, OutOfReach, Reply
+from mikroroom.stores.redis.scripts import script
+
+log = logging.getLogger(__name__)
+
+# So many beats in a lease: some of them may fail.
+BEATS = 5
+# Seconds between beats at most: they also find out what was lost.
+LONGEST_PAUSE = 1.0
+# So many leases long an inbox is there for a worker that does not read.
+LEASES_KEPT = 6
+
+
+class Witness(Protocol):
+    """Who is told what beats find out."""
+
+    def inbox_is_new(self, last: bytes) -> None:
+        """This worker has an inbox that begins after the entry ``last``; what was in the former is lost."""
+
+    def data_is_old(self) -> None:
+        """Redis has forgotten what it knew a moment ago."""
+
+    def others_are(self, alive: frozenset[str], dead: Sequence[str]) -> None:
+        """Which workers there are, and which have not been heard of for a lease."""
+
+
+class Life:
+    """The beats of one worker. ``clock`` is steady, in milliseconds."""
+
+    def __init__(
+        self, link: Link, prefix: str, worker: str, lease: float, clock: Callable[[], int], witness: Witness
+    ) -> None:
+        self._link = link
+        self._prefix = prefix
+        self._worker = worker
+        self._lease = int(lease * 1_000)
+        self._clock = clock
+        self._witness = witness
+        self._beats = 0
+        self._offset: int | None = None
+        self._redis_offset = 0
+        self._beating: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self.alive: frozenset[str] = frozenset()
+        self.in_touch_since: int | None = None
+        """By ``clock``, since when beats have succeeded; None if the last did not."""
+
+    def time(self) -> int:
+        """The time of all workers, in milliseconds."""
+        return self._clock() + (self._offset or 0)
+
+    def redis_time(self) -> int:
+        """The time by Redis' own clock, about."""
+        return self._clock() + self._redis_offset
+
+    def start(self) -> None:
+        """Beat, until ``stop``."""
+        self._beating = asyncio.create_task(self._beat_on())
+
+    def stop(self) -> None:
+        """Beat no more."""
+        if self._beating is not None:
+            self._beating.cancel()
+            self._beating = None
+
+    def beat_now(self) -> None:
+        """There is reason to think that something is lost."""
+        self._wake.set()
+
+    async def greet(self, ask: Ask) -> None:
+        """The first beat on a new connection, before anything else is said there."""
+        self._take(await ask(b"EVALSHA", script("beat").sha, 0, self._prefix, *self._arguments()))
+
+    async def _beat_on(self) -> None:
+        pause = min(self._lease / 1_000 / BEATS, LONGEST_PAUSE)
+        while True:
+            try:
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            try:
+                self._take(await self._link.run("beat", *self._arguments()))
+            except (RedisError, OutOfReach):
+                self.in_touch_since = None
+            except Exception:
+                log.exception(Line("beat-failed"))
+
+    def _arguments(self) -> tuple[str | int, ...]:
+        idea = 0 if self._offset is None else self.time()
+        return self._worker, self._lease, self._lease * LEASES_KEPT, idea
+
+    def _take(self, reply: Reply) -> None:
+        (had_inbox, beats, time, last, redis_time), alive, dead = reply
+        now = self._clock()
+        self._offset, self._redis_offset = time - now, redis_time - now
+        if self.in_touch_since is None:
+            self.in_touch_since = now
+        self.alive = frozenset(name.decode() for name in alive)
+        is_rewound = beats <= self._beats
+        self._beats = beats
+        if not had_inbox:
+            self._witness.inbox_is_new(last)
+        elif is_rewound:
+            self._witness.data_is_old()
+        if now - self.in_touch_since >= self._lease:
+            self._witness.others_are(self.alive, [name.decode() for name in dead])
+        else:
+            # They may not have been able to say that they live, as we were not.
+            self._witness.others_are(self.alive, ())

@@ -1,0 +1,32 @@
+-- A worker is alive, and hears who else is.
+-- ARGV: prefix, worker, lease (ms), patience (ms), its idea of the time (ms; 0 if it has none).
+-- Returns {whether it had an inbox, how many beats, the time (ms), the last id in its inbox, Redis' time},
+-- the workers that are alive, and those that are dead.
+local me, lease, patience, idea = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local inbox, about, now = key('inbox', me), key('worker', me), milliseconds()
+local had = redis.call('EXISTS', inbox)
+local last = '0-0'
+if had == 0 then
+    last = redis.call('XADD', inbox, '*', 'b', '')
+    redis.call('HSET', about, 'unread', 0)
+end
+local beats = redis.call('HINCRBY', about, 'beats', 1)
+redis.call('PEXPIRE', inbox, patience)
+redis.call('PEXPIRE', about, patience)
+redis.call('ZADD', key('workers'), now + lease, me)
+for _, name in ipairs({'workers', 'due', 'totals', 'active', 'latent', 'lingering', 'at:' .. me}) do
+    redis.call('PEXPIRE', key(name), 172800000)
+end
+
+-- The workers hold the time, by clocks that do not jump; Redis, whose clock may, only carries it among them.
+local offset = tonumber(redis.call('GET', key('clock')) or 0)
+if idea > 0 and math.abs(now + offset - idea) > 1500 then
+    offset = idea - now
+end
+redis.call('SET', key('clock'), offset, 'PX', 172800000)
+
+return {
+    {had, beats, now + offset, last, now},
+    redis.call('ZRANGEBYSCORE', key('workers'), '(' .. now, '+inf'),
+    redis.call('ZRANGEBYSCORE', key('workers'), '-inf', now),
+}

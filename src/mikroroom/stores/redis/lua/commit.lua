@@ -1,0 +1,97 @@
+-- A room goes from one version to the next, and everyone concerned is told: all of it, or nothing.
+-- ARGV: prefix, code, how (msgpack; see record.py), record, entry.
+-- Returns {1, workers without an inbox...}; {0, version, record} where the room is at another version;
+-- {2} or {3} where there are too many rooms, or too many latent ones; {4} where it is too late.
+local code, how, record, entry = ARGV[2], cmsgpack.unpack(ARGV[3]), ARGV[4], ARGV[5]
+local room = key('room', code)
+local now = milliseconds()
+local had = redis.call('HMGET', room, 'v', 'n', 's')
+local version, people, state = had[1] or '', tonumber(had[2] or 0), had[3] or ''
+
+if how.is_restore then
+    if version ~= '' and tonumber(version) >= tonumber(how.version) then
+        return {0, version, redis.call('HGET', room, 'b')}
+    end
+    -- Ended, and not lost: who would put it back has not read so yet.
+    local ended = redis.call('GET', key('ended', code))
+    if ended and tonumber(ended) >= tonumber(how.version) then
+        return {0, '', ''}
+    end
+    redis.call('DEL', room)
+elseif version ~= how.base then
+    return {0, version, redis.call('HGET', room, 'b') or ''}
+elseif how.deadline > 0 and now > how.deadline then
+    return {4}
+elseif version == '' then
+    local latent = redis.call('SCARD', key('latent'))
+    local all = latent + redis.call('SCARD', key('active')) + redis.call('SCARD', key('lingering'))
+    if all >= how.max_rooms then
+        return {2}
+    elseif how.state == 'latent' and latent >= how.max_latent_rooms then
+        return {3}
+    end
+end
+
+if how.state == '' then
+    redis.call('DEL', room)
+    redis.call('SET', key('ended', code), how.version, 'PX', 60000)
+else
+    redis.call('HSET', room, 'v', how.version, 'b', record, 'n', how.people, 's', how.state, 'w', how.talkers)
+    for id, worker in pairs(how.homes) do
+        redis.call('HSET', room, 'h:' .. id, worker)
+    end
+    for _, id in ipairs(how.gone) do
+        redis.call('HDEL', room, 'h:' .. id, 'c:' .. id)
+    end
+    redis.call('PEXPIRE', room, how.ttl)
+end
+
+if state ~= how.state then
+    if state ~= '' then
+        redis.call('SREM', key(state), code)
+    end
+    if how.state ~= '' then
+        redis.call('SADD', key(how.state), code)
+        redis.call('PEXPIRE', key(how.state), 172800000)
+    end
+end
+if how.due == 0 then
+    redis.call('ZREM', key('due'), code)
+else
+    redis.call('ZADD', key('due'), how.due, code)
+    redis.call('PEXPIRE', key('due'), 172800000)
+end
+if people ~= how.people then
+    local all = redis.call('HINCRBY', key('totals'), 'people', how.people - people)
+    if all > tonumber(redis.call('HGET', key('totals'), 'peak') or 0) then
+        redis.call('HSET', key('totals'), 'peak', all)
+    end
+    redis.call('PEXPIRE', key('totals'), 172800000)
+end
+
+for _, worker in ipairs(how.came) do
+    redis.call('SADD', key('at', worker), code)
+    redis.call('PEXPIRE', key('at', worker), 172800000)
+end
+for _, worker in ipairs(how.went) do
+    redis.call('SREM', key('at', worker), code)
+end
+for _, one in ipairs(how.away) do
+    local away = key('away', one[1])
+    redis.call('ZADD', away, now + one[3], one[2])
+    redis.call('PEXPIRE', away, one[3])
+end
+for _, one in ipairs(how.back) do
+    redis.call('ZREM', key('away', one[1]), one[2])
+end
+for _, token in ipairs(how.late) do
+    redis.call('SET', key('late', token), '', 'PX', 600000)
+end
+
+local result = {1}
+for _, worker in ipairs(how.to) do
+    if not send(worker, {'c', entry}, #entry) then
+        result[#result + 1] = worker
+    end
+end
+return result

@@ -1,0 +1,106 @@
+"""What stands in Redis: a room with where its people are, and what a commit tells the workers.
+
+Keys, each after the prefix: ``room:CODE`` is a hash of the version ``v``, the record ``b``, how many people are
+connected ``n``, the state ``s``, the workers with participants ``w``, and for each person its worker ``h:ID`` and
+what had come from it ``c:ID`` (R47). ``inbox:WORKER`` is a stream, ``worker:WORKER`` a hash, ``at:WORKER`` the
+codes of the rooms it has people in; ``workers`` has all of them by the end of their lease. ``active``, ``latent``
+and ``lingering`` are the codes of such rooms, ``due`` those with a deadline. All of them expire unless refreshed.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import Raw, Struct
+
+from mikroroom.core.effects import Effect
+from mikroroom.core.room import Room
+
+Homes = dict[str, str]
+"""On which worker somebody is, by participant."""
+
+
+class Record(Struct, array_like=True):
+    """A room as it is kept. ``done`` is the number of the last request of each worker that took effect here."""
+
+    room: Raw
+    seated: Homes
+    held: Homes
+    done: dict[str, int]
+
+    @property
+    def homes(self) -> Homes:
+        """Of participants and waiting participants."""
+        return self.seated | self.held
+
+
+class Step(Struct, array_like=True):
+    """One verb that took effect: the request's number with its worker, its effects, and who is elsewhere since.
+
+    ``moves`` tells from which worker to which; who comes, comes from "", and who goes, goes to "".
+    """
+
+    number: int
+    effects: list[Effect]
+    moves: dict[str, tuple[str, str]]
+
+
+class Entry(Struct, array_like=True):
+    """A commit, as the inboxes tell of it: from version ``base`` to ``version``, by ``origin``, at ``stamp``."""
+
+    code: str
+    base: int
+    version: int
+    origin: str
+    stamp: int
+    steps: list[Step]
+    record: Raw
+
+
+class How(Struct):
+    """What the script of a commit is told of it; see ``lua/commit.lua``. Versions are decimal; times are ms."""
+
+    version: str
+    base: str
+    deadline: int
+    max_rooms: int
+    max_latent_rooms: int
+    state: str
+    people: int
+    due: int
+    ttl: int
+    talkers: str
+    homes: Homes
+    gone: list[str]
+    came: list[str]
+    went: list[str]
+    to: list[str]
+    away: list[tuple[str, str, int]] = []
+    back: list[tuple[str, str]] = []
+    late: list[bytes] = []
+    is_restore: bool = False
+
+
+_encoder = msgspec.msgpack.Encoder()
+_rooms = msgspec.msgpack.Decoder(Room)
+_records = msgspec.msgpack.Decoder(Record)
+_entries = msgspec.msgpack.Decoder(Entry)
+
+encode = _encoder.encode
+decode_record = _records.decode
+decode_entry = _entries.decode
+decode_room = _rooms.decode
+
+
+def without_old(done: dict[str, int], workers: Iterable[str], origin: str, number: int) -> dict[str, int]:
+    """``done`` after a request of ``origin``: of workers that are not in the room any more, the last few stay."""
+    there = set(workers)
+    kept = {worker: last for worker, last in done.items() if worker != origin}
+    others = [worker for worker in kept if worker not in there]
+    for worker in others[:-_OTHERS_KEPT]:
+        del kept[worker]
+    kept[origin] = number
+    return kept
+
+
+# A repeated request may come from a worker whose last person has left meanwhile.
+_OTHERS_KEPT = 8

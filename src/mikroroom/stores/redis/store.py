@@ -1,0 +1,156 @@
+"""The store that many workers share. See ``port.Store`` for what it promises, ``worker`` for how it keeps it."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from mikroroom.core.effects import Effects
+from mikroroom.core.room import Policy, Room
+from mikroroom.logs import Line
+from mikroroom.protocol.codes import Refusal
+from mikroroom.settings import Settings
+from mikroroom.stores.port import Census, Counts, Kept, Receiver, Step, Verb
+from mikroroom.stores.redis.counts import SharedCounts
+from mikroroom.stores.redis.desk import KEPT
+from mikroroom.stores.redis.link import OutOfReach
+from mikroroom.stores.redis.worker import Clocks, Worker
+
+log = logging.getLogger(__name__)
+
+# Seconds until it is written how much has come from people (R47), and between two times at which the rooms with
+# people here are kept longer.
+NOTE_AFTER = 0.1
+REFRESH_EVERY = 3_600.0
+# In so many rooms something is due at once; the event loop has other things to do as well.
+DUE_TOGETHER = 50
+
+
+class RedisStore:
+    """See ``port.Store``. Each start makes another worker of it."""
+
+    def __init__(self, settings: Settings, policy: Policy, clocks: Clocks) -> None:
+        self._settings = settings
+        self._policy = policy
+        self._clocks = clocks
+        self._worker: Worker | None = None
+        self._tidying: asyncio.Task[None] | None = None
+        self._refreshed_at = clocks.steady()
+        # How much has come of whom, by room and participant, that is not written yet.
+        self._taken: dict[tuple[str, str], int] = {}
+
+    def start(self, receiver: Receiver) -> None:
+        """See ``port.Store``. Redis may be away still; until it is there, rooms cannot be made or entered."""
+        self._worker = Worker(self._settings, self._policy, self._clocks, receiver)
+        self._worker.start()
+
+    async def stop(self, kept: Mapping[str, Kept]) -> None:
+        """See ``port.Store``. Whoever has a place here is given one on another worker, if there is one."""
+        worker, self._worker = self._worker, None
+        if self._tidying is not None:
+            self._tidying.cancel()
+            self._tidying = None
+        if worker is not None:
+            self._write_taken(worker)
+            await worker.stop(kept)
+
+    def counts(self, local: Counts) -> Counts:
+        """See ``port.Store``."""
+        return SharedCounts(self._run, self._settings, local)
+
+    def take_kept(self, code: str, participant_id: str) -> Kept | None:
+        """See ``port.Store``. What was told comes from another worker; see ``arrivals``."""
+        return None
+
+    def note_taken(self, code: str, participant_id: str, client_seq: int) -> None:
+        """See ``port.Store``."""
+        if not self._taken and self._worker is not None:
+            asyncio.get_running_loop().call_later(NOTE_AFTER, self._write_taken, self._worker)
+        self._taken[code, participant_id] = client_seq
+
+    def create(self, room: Room, effects: Effects) -> Step:
+        """See ``port.Store``."""
+        return self._here.desk.ask(room.code, None, (room, effects))
+
+    def transact(self, code: str, verb: Verb) -> Step:
+        """See ``port.Store``. Refused as well, with SERVER_ERROR, if Redis is away for too long."""
+        return self._here.desk.ask(code, lambda room, _homes, now: verb(room, now))
+
+    def tidy(self) -> bool:
+        """See ``port.Store``. The workers take turns."""
+        worker = self._worker
+        if worker is not None and worker.link.problem is None and self._tidying is None:
+            self._tidying = asyncio.create_task(self._tidy(worker))
+        return False
+
+    def make_up_for(self, milliseconds: int) -> None:
+        """See ``port.Store``. Only what this worker sees to is late by so much."""
+        if self._worker is not None:
+            self._worker.desk.leniency = milliseconds
+
+    async def census(self, local: Census) -> Census:
+        """See ``port.Store``. While Redis is away, of this worker alone."""
+        try:
+            rooms, people, peak = await self._run("census")
+        except (RedisError, OutOfReach):
+            copies = self._worker.copies if self._worker is not None else {}
+            return Census(len(copies), local.participants, local.peak)
+        return Census(rooms, people, peak)
+
+    def trouble(self) -> str | None:
+        """See ``port.Store``."""
+        if self._worker is None or self._worker.link.problem is not None:
+            return "The rooms are out of reach: Redis does not answer"
+        return None
+
+    @property
+    def _here(self) -> Worker:
+        if self._worker is None:
+            raise RuntimeError("the store was not started")
+        return self._worker
+
+    def _run(self, name: str, *arguments: str | int | bytes) -> "asyncio.Future[Any]":
+        """Have a script run. Raises ``OutOfReach`` where it is known that it cannot be."""
+        if self._worker is None or self._worker.link.problem is not None:
+            raise OutOfReach("Redis does not answer")
+        return self._worker.link.run(name, *arguments)
+
+    async def _tidy(self, worker: Worker) -> None:
+        try:
+            codes = await worker.link.run("due", worker.clock(), DUE_TOGETHER)
+            await asyncio.gather(*(self._see_to(worker, code.decode()) for code in codes))
+            if not codes:
+                worker.desk.leniency = 0
+            await self._refresh(worker)
+        except (RedisError, OutOfReach):
+            pass  # the next one does it
+        finally:
+            self._tidying = None
+
+    async def _see_to(self, worker: Worker, code: str) -> None:
+        """What is due happens whenever something is done to a room; so nothing is."""
+        try:
+            await worker.desk.ask(code, lambda _room, _homes, _now: [])
+        except Refusal:
+            pass  # it has come to its end
+        except Exception:
+            # A fault of ours in one room must not keep those in the others.
+            log.exception(Line("room-not-tidied", room=code))
+
+    async def _refresh(self, worker: Worker) -> None:
+        now = self._clocks.steady()
+        if now - self._refreshed_at >= REFRESH_EVERY * 1_000:
+            self._refreshed_at = now
+            codes = list(worker.copies)
+            for at in range(0, len(codes), 500):
+                await worker.link.run("refresh", KEPT, *codes[at : at + 500])
+
+    def _write_taken(self, worker: Worker) -> None:
+        taken, self._taken = self._taken, {}
+        told: list[str | int] = []
+        for (code, participant_id), count in taken.items():
+            told += (code, participant_id, count)
+        for at in range(0, len(told), 1_500):
+            worker.link.run("note", *told[at : at + 1_500])

@@ -1,0 +1,382 @@
+"""One worker among others, from its start to its stop: the rooms that have people here, and what is heard of them."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from redis.exceptions import RedisError
+
+from mikroroom.core.effects import Effects, Resumed
+from mikroroom.core.resume import forsake
+from mikroroom.core.room import Policy, Room
+from mikroroom.logs import Line
+from mikroroom.protocol.codes import CloseCode, Refusal
+from mikroroom.settings import Settings
+from mikroroom.stores.port import Kept, Receiver
+from mikroroom.stores.redis import record as records
+from mikroroom.stores.redis.arrivals import Arrival, Arrivals
+from mikroroom.stores.redis.copy import Copy, concerning
+from mikroroom.stores.redis.desk import Desk
+from mikroroom.stores.redis.inbox import Inbox
+from mikroroom.stores.redis.life import Life
+from mikroroom.stores.redis.link import Link, OutOfReach
+from mikroroom.stores.redis.post import FarSide, Post
+from mikroroom.stores.redis.record import Entry, Homes, decode_entry, decode_record, encode
+
+log = logging.getLogger(__name__)
+
+# Seconds that a stop gives to moving people elsewhere.
+MOVE_PATIENCE = 3.0
+# Milliseconds for which what people were told outlives a stop that leaves nobody to keep it.
+KEPT_LETTERS = 600_000
+# So many rooms of a worker that is gone are seen to at a time.
+TOGETHER = 50
+
+
+class Clocks(msgspec.Struct, frozen=True):
+    """``steady`` and ``wall``, in milliseconds. Where time ``is_agreed``, all workers go by one time."""
+
+    steady: Callable[[], int]
+    wall: Callable[[], int]
+    is_agreed: bool = True
+
+
+class Worker:
+    """See the module. ``name`` is its own in Redis."""
+
+    def __init__(self, settings: Settings, policy: Policy, clocks: Clocks, receiver: Receiver) -> None:
+        self.name = secrets.token_hex(4)
+        self.copies: dict[str, Copy] = {}
+        self._receiver = receiver
+        self._policy = policy
+        self._lease = int(settings.worker_lease * 1_000)
+        self._steady = clocks.steady
+        prefix = settings.redis_prefix
+        self.link = Link(settings.redis_url, prefix)
+        self.post = Post(self.link, self.name)
+        self.inbox = Inbox(self.link, prefix, self.name, self._open)
+        self.life = Life(self.link, prefix, self.name, settings.worker_lease, clocks.steady, self)
+        self.clock = self.life.time if clocks.is_agreed else clocks.steady
+        self.arrivals = Arrivals(self.link, receiver.take_over)
+        self.desk = Desk(
+            self.link,
+            self.post,
+            self.name,
+            copies=self.copies,
+            policy=policy,
+            max_rooms=settings.max_rooms,
+            max_latent_rooms=settings.max_latent_rooms,
+            clock=self.clock,
+            redis_clock=self.life.redis_time if clocks.is_agreed else None,
+            wall=clocks.wall,
+            deliver=self._deliver,
+            rebuild=self._rebuild,
+        )
+        self._is_reading = False
+        self._is_leaving = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._seeing_to: set[str] = set()
+        # Workers that have people in our rooms and are not among the living: since when.
+        self._missing: dict[str, int] = {}
+
+    # Beginning and end
+
+    def start(self) -> None:
+        """Begin. Redis need not be there yet."""
+        self.link.start(self.life.greet)
+        self.life.start()
+        self._do(self._look_for_missed())
+
+    async def stop(self, kept: Mapping[str, Kept]) -> None:
+        """Leave in good order: whoever has a place here has it elsewhere, or finds it when a worker starts."""
+        self._is_leaving = True
+        with suppress(TimeoutError, RedisError, OutOfReach):
+            async with asyncio.timeout(MOVE_PATIENCE):
+                await self.desk.idle()
+                await self._move_out()
+        with suppress(TimeoutError, RedisError, OutOfReach):
+            async with asyncio.timeout(1.0):
+                await self._leave_behind(kept)
+        self.life.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.desk.stop()
+        await self.inbox.stop()
+        await self.link.stop()
+
+    async def _move_out(self) -> None:
+        """Ask another worker to take all who have a place here."""
+        others = sorted(self.life.alive - {self.name})
+        if self.link.problem is not None or not others or not self.copies:
+            return
+        self.post.write(secrets.choice(others), encode(("inherit", self.name)))
+        while self.copies or not self.post.is_quiet:
+            await asyncio.sleep(0.01)
+
+    async def _leave_behind(self, kept: Mapping[str, Kept]) -> None:
+        """What people were told who have found no other place; then nobody waits for this worker any more."""
+        here = [
+            who
+            for copy in self.copies.values()
+            for who, home in copy.record.homes.items()
+            if home == self.name
+        ]
+        for who in here:
+            if who in kept:
+                key = self.link.key("kept", who)
+                self.link.call(b"SET", key, encode(kept[who]), b"PX", KEPT_LETTERS)
+        await self.link.run("bury", self.name, 1)
+
+    # What beats find out; see life.Witness
+
+    def inbox_is_new(self, last: bytes) -> None:
+        """Begin to read; or whatever was in the former inbox is lost."""
+        if not self._is_reading:
+            self._is_reading = True
+            self.inbox.start(last)
+            return
+        log.warning(Line("redis-data-lost", rooms=len(self.copies)))
+        self.inbox.go_on_from(last)
+        self._do(self._rebuild_all())
+
+    def data_is_old(self) -> None:
+        """Redis has come back with what it knew earlier."""
+        log.warning(Line("redis-data-old", rooms=len(self.copies)))
+        self._do(self._rebuild_all())
+
+    def others_are(self, alive: frozenset[str], dead: Sequence[str]) -> None:
+        """See to the rooms of those that are gone."""
+        if self._is_leaving:
+            return
+        for worker in dead:
+            if worker != self.name:
+                self._see_to(worker)
+        now = self._steady()
+        homes = {home for copy in self.copies.values() for home in copy.record.homes.values()}
+        self._missing = {worker: self._missing.get(worker, now) for worker in homes - alive - {self.name}}
+        for worker, since in self._missing.items():
+            if now - since > self._lease and worker not in dead:
+                # Nobody knows of it any more, but our rooms do.
+                self._see_to(
+                    worker,
+                    [code for code, copy in self.copies.items() if worker in copy.record.homes.values()],
+                )
+
+    def _see_to(self, worker: str, codes: list[str] | None = None) -> None:
+        if worker not in self._seeing_to:
+            self._seeing_to.add(worker)
+            self._do(self._inherit(worker, codes))
+
+    async def _inherit(self, worker: str, codes: list[str] | None = None) -> None:
+        """Keep the places of all who had theirs on a worker that is gone, or goes."""
+        try:
+            if codes is None:
+                found = await self.link.run("inherit", worker, self.name)
+                if found is None:
+                    return
+                codes = [code.decode() for code in found]
+            if codes:
+                log.info(Line("inherits", worker=worker, rooms=len(codes)))
+            for at in range(0, len(codes), TOGETHER):
+                await asyncio.gather(
+                    *(self._inherit_room(worker, code) for code in codes[at : at + TOGETHER])
+                )
+            await self.link.run("bury", worker, 0)
+        except (RedisError, OutOfReach, Refusal) as error:
+            log.warning(Line("not-inherited-yet", worker=worker, problem=str(error)))
+        finally:
+            self._seeing_to.discard(worker)
+
+    async def _inherit_room(self, worker: str, code: str) -> None:
+        def take_on(room: Room, homes: Homes, now: int) -> Effects:
+            lost = [who for who, home in homes.items() if home == worker]
+            return forsake(room, lost, now, self._policy)
+
+        with suppress(Refusal):  # the room is gone, or it is tried again
+            await self.desk.ask(code, take_on)
+
+    # What Redis has lost
+
+    async def _rebuild_all(self) -> None:
+        """Put back the rooms that have people here, as they were last."""
+        newer: dict[str, int] = {}
+        for copy in list(self.copies.values()):
+            version = await self._rebuild(copy)
+            if version > copy.version:
+                newer[copy.code] = version
+        # What is newer may be in the inbox still. When this has come back through it, it is not.
+        self.post.write(self.name, encode(("check", newer)))
+
+    async def _rebuild(self, copy: Copy) -> int:
+        """Put a room back, unless a newer one is there. Returns the version that is there."""
+        try:
+            reply = await self.link.run(
+                "commit",
+                copy.code,
+                encode(self.desk.restoring(copy)),
+                encode(copy.record),
+                b"",
+                is_repeatable=True,
+            )
+        except (RedisError, OutOfReach):
+            return 0
+        return int(reply[1]) if reply[0] == 0 and reply[1] else copy.version
+
+    async def _look_for_missed(self) -> None:
+        """A room or an inbox was not there when something was sent: perhaps all is lost."""
+        while True:
+            await self.post.missed.wait()
+            self.post.missed.clear()
+            self.life.beat_now()
+            await asyncio.sleep(0.1)
+
+    # What is in the inbox
+
+    def _open(self, field: bytes, value: bytes) -> None:
+        kind = field[:2]
+        if kind == b"r:":
+            self._receiver.hear((field[2:].decode(),), bytearray(value))
+        elif kind == b"c:":
+            code, origin, seen = field[2:].decode().split(":")
+            self._hear_all(code, origin, int(seen), bytearray(value))
+        elif kind == b"c":
+            self._deliver(decode_entry(value))
+        elif kind == b"h:":
+            self.arrivals.take(field[2:].decode(), msgspec.msgpack.decode(value, type=Kept))
+        elif kind == b"w":
+            self._read_letter(*msgspec.msgpack.decode(value))
+
+    def _hear_all(self, code: str, origin: str, seen: int, frame: bytearray) -> None:
+        """Something was said to a room by somebody on ``origin``, whose own have heard it as of version ``seen``."""
+        copy = self.copies.get(code)
+        if copy is None:
+            return
+        if not copy.arrived:
+            if origin != self.name:
+                self._receiver.hear(copy.here, frame)
+            return
+        late = {who: home for who, (home, since) in copy.arrived.items() if since > seen}
+        if origin == self.name:
+            # Who is here now, and was not when it was said.
+            self._receiver.hear(late, frame)
+        else:
+            # Who was there when it was said has heard it there.
+            self._receiver.hear([who for who in copy.here if late.get(who) != origin], frame)
+
+    def _read_letter(self, kind: str, content: Any) -> None:
+        match kind:
+            case "inherit":
+                self._see_to(content)
+            case "clear":
+                self.arrivals.clear(content)
+            case "check":
+                for code, version in content.items():
+                    copy = self.copies.get(code)
+                    if copy is not None and copy.version < version:
+                        self._cut_off(copy)
+
+    def _cut_off(self, copy: Copy) -> None:
+        log.warning(Line("room-missed", room=copy.code))
+        self._receiver.cut_off(copy.code)
+
+    def _part_with_lost(self, copy: Copy, entry: Entry) -> None:
+        """Those who have gone elsewhere in a change that was not heard here."""
+        homes = decode_record(entry.record).homes
+        for who, home in copy.record.homes.items():
+            if home == self.name != homes.get(who) and not any(who in step.moves for step in entry.steps):
+                self._receiver.part_with(who, CloseCode.RESTARTING)
+
+    # What was committed
+
+    def _deliver(self, entry: Entry) -> None:
+        """Bring the room up to an entry, and carry out what follows for those here."""
+        copy = self.copies.get(entry.code)
+        arriving: set[int] = set()
+        if copy is None or entry.version > copy.version:
+            if copy is not None and copy.version != entry.base:
+                self._cut_off(copy)
+                self._part_with_lost(copy, entry)
+            arriving = self._carry_out(entry, copy)
+            self._update(entry, copy)
+        if entry.origin == self.name:
+            for step in entry.steps:
+                request = self.desk.committed.pop(step.number, None)
+                if request is not None and step.number not in arriving:
+                    request.succeed()
+
+    def _carry_out(self, entry: Entry, copy: Copy | None) -> set[int]:
+        """Returns the numbers of the requests that are done only when a mailbox has come."""
+        me, code = self.name, entry.code
+        here = set() if copy is None else {who for who, home in copy.record.homes.items() if home == me}
+        arriving: set[int] = set()
+        for step in entry.steps:
+            concerned = set(here)
+            for who, (origin, home) in step.moves.items():
+                if home == me:
+                    here.add(who)
+                    concerned.add(who)
+                    if origin:
+                        arriving |= self._expect(entry, step, who, origin)
+                elif who in here:
+                    here.discard(who)
+                    self.arrivals.forget(who)
+                    if home:
+                        concerned.discard(who)
+                        self._hand_over(code, who, step)
+            if entry.origin == me:
+                arriving |= self._join_arrivals(step)
+            self._receiver.deliver(concerning(step.effects, concerned.__contains__), code, entry.stamp)
+        return arriving
+
+    def _expect(self, entry: Entry, step: records.Step, who: str, origin: str) -> set[int]:
+        self._receiver.expect_kept(who)
+        request = self.desk.committed.get(step.number) if entry.origin == self.name else None
+        is_resumed = any(isinstance(effect, Resumed) and effect.id == who for effect in step.effects)
+        is_clear = self.post.is_quiet
+        if not is_clear:
+            self.post.write(self.name, encode(("clear", who)))
+        arrival = Arrival(entry.code, request if is_resumed else None, is_clear=is_clear)
+        self.arrivals.expect(who, arrival, is_alive=origin in self.life.alive)
+        return {step.number} if is_resumed and request is not None else set()
+
+    def _join_arrivals(self, step: records.Step) -> set[int]:
+        """Somebody comes back whose mailbox is on its way here already."""
+        request = self.desk.committed.get(step.number)
+        waits = request is not None and any(
+            isinstance(effect, Resumed) and self.arrivals.wait_for(effect.id, request)
+            for effect in step.effects
+        )
+        return {step.number} if waits else set()
+
+    def _hand_over(self, code: str, who: str, step: records.Step) -> None:
+        is_resumed = any(isinstance(effect, Resumed) and effect.id == who for effect in step.effects)
+        kept = self._receiver.part_with(who, CloseCode.REPLACED if is_resumed else CloseCode.RESTARTING)
+        if kept is not None:
+            self.post.hand_over(code, who, kept)
+
+    def _update(self, entry: Entry, former: Copy | None) -> None:
+        me, code = self.name, entry.code
+        record = decode_record(entry.record)
+        draft = self.desk.drafts.pop((code, entry.version), None)
+        if me not in record.homes.values():
+            self.copies.pop(code, None)
+            return
+        here = tuple(who for who, home in record.seated.items() if home == me)
+        arrived = {} if former is None else {who: it for who, it in former.arrived.items() if who in here}
+        for step in entry.steps:
+            for who, (origin, home) in step.moves.items():
+                if home == me and origin and who in here:
+                    arrived[who] = origin, entry.version
+        self.copies[code] = Copy(code, entry.version, record, draft, here, arrived)
+        far = [who for who, home in record.seated.items() if home != me]
+        self._receiver.meet(code, FarSide(self.post, code, entry.version, far) if far else None)
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
