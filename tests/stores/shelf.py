@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import secrets
 from collections.abc import Callable, Iterable
 from itertools import count
 from pathlib import Path
@@ -13,9 +14,14 @@ from mikroroom.core.secrets import digest_token
 from mikroroom.protocol.codec import Frame
 from mikroroom.protocol.codes import CloseCode
 from mikroroom.protocol.events import Message
+from mikroroom.settings import Settings
 from mikroroom.stores.journal import Journal
 from mikroroom.stores.memory import MemoryStore
 from mikroroom.stores.port import Census, Far, Kept, Step, Store, Verb
+from mikroroom.stores.redis.store import RedisStore
+from mikroroom.stores.redis.worker import Clocks
+
+from tests.redis_server import RedisServer
 
 CODE = "ABC234"
 TOKEN = "9b2e8f0c-6d5c-4f0e-9a51-6c1e7f3b2a10"
@@ -59,6 +65,19 @@ def with_journal(directory: Path, clock: Clock, max_rooms: int, max_latent_rooms
         clock=clock,
         journal=Journal(str(directory)),
     )
+
+
+def in_redis(redis: RedisServer) -> Factory:
+    """Rooms that many workers may share; this one is alone with them."""
+    prefix = f"test-{secrets.token_hex(4)}:"
+
+    def build(directory: Path, clock: Clock, max_rooms: int, max_latent_rooms: int) -> Store:
+        settings = Settings(
+            redis_url=redis.url, redis_prefix=prefix, max_rooms=max_rooms, max_latent_rooms=max_latent_rooms
+        )
+        return RedisStore(settings, POLICY, Clocks(clock, clock, is_agreed=False))
+
+    return build
 
 
 class Shelf:
@@ -110,6 +129,12 @@ class Shelf:
     def cut_off(self, code: str) -> None:
         """Keep which room was cut off."""
         self.cut.append(code)
+
+    async def tidies(self) -> None:
+        """A second has passed for the store, and it has done what was to be done."""
+        self.store.tidy()
+        if isinstance(self.store, RedisStore) and self.store._tidying is not None:
+            await self.store._tidying
 
     async def active_rooms(self) -> int:
         """How many rooms have somebody in them."""

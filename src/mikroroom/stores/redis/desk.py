@@ -5,6 +5,7 @@ the newest. If not, they are applied again to that. What is refused is refused o
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 
@@ -12,17 +13,22 @@ from msgspec import Raw
 
 from mikroroom.core.effects import Effects
 from mikroroom.core.room import Policy, Room
+from mikroroom.logs import Line
 from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.stores.redis.copy import Action, Copy, Draft, absences, copy_of, lapsed_tokens
 from mikroroom.stores.redis.link import Link, OutOfReach, Reply
 from mikroroom.stores.redis.post import Post
 from mikroroom.stores.redis.record import Entry, How, Record, decode_room, encode, without_old
 
+log = logging.getLogger(__name__)
+
 # Seconds for which a request may wait for Redis; and if that has been away for so many, for which it does not.
 PATIENCE = 5.0
 AWAY = 2.0
 # So many requests for one room are committed together.
 TOGETHER = 64
+# In so many rooms what is due happens at once; the event loop has other things to do as well.
+DUE_TOGETHER = 50
 # Milliseconds for which a room is kept that nobody looks after; see ``store``.
 KEPT = 86_400_000
 
@@ -55,6 +61,10 @@ class Request:
         if not self.done.done():
             self.done.set_exception(error)
             self.done.exception()  # whoever asked may be gone
+
+
+class _TooMany(Exception):
+    """Rooms, or latent ones."""
 
 
 class Desk:
@@ -118,6 +128,17 @@ class Desk:
         queue.append(request)
         return request.done
 
+    async def see_to_due(self, together: int) -> int:
+        """Let happen what is due in so many rooms at most. Returns in how many something was."""
+        codes = await self._link.run("due", self._clock(), together)
+        # It happens whenever something is done to a room; so nothing is.
+        asked = [self.ask(code.decode(), lambda _room, _homes, _now: []) for code in codes]
+        for code, outcome in zip(codes, await asyncio.gather(*asked, return_exceptions=True), strict=True):
+            if isinstance(outcome, Exception) and not isinstance(outcome, Refusal):
+                # A fault of ours in one room must not keep those in the others.
+                log.error(Line("room-not-tidied", room=code.decode()), exc_info=outcome)
+        return len(codes)
+
     async def stop(self) -> None:
         """Nothing more is done."""
         for serving in self._serving:
@@ -170,7 +191,13 @@ class Desk:
                     is_newest = newest is not None
                     continue
             if is_changed:
-                newer = await self._commit(code, copy, draft, record, wanted)
+                try:
+                    newer = await self._commit(code, copy, draft, record, wanted)
+                except _TooMany as limit:
+                    # Some may only have to be swept away. (Not this one: it would wait for itself.)
+                    if await self.see_to_due(DUE_TOGETHER):
+                        continue
+                    raise Refusal(ErrorCode.ROOM_LIMIT, str(limit)) from None
                 if newer is not None:
                     copy, is_newest = (newer if newer.version else None), bool(newer.version)
                     if _is_done(newer, self._worker, number):
@@ -277,11 +304,9 @@ class Desk:
             case 0:
                 return Copy(code, 0, Record(Raw(b"\xc0"), {}, {}, {}))
             case 2:
-                raise Refusal(ErrorCode.ROOM_LIMIT, "There are too many rooms; try again later")
+                raise _TooMany("There are too many rooms; try again later")
             case 3:
-                raise Refusal(
-                    ErrorCode.ROOM_LIMIT, "There are too many rooms that nobody is in; try again later"
-                )
+                raise _TooMany("There are too many rooms that nobody is in; try again later")
             case _:
                 raise OutOfReach("it took too long")
 

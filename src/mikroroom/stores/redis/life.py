@@ -30,8 +30,8 @@ class Witness(Protocol):
     def data_is_old(self) -> None:
         """Redis has forgotten what it knew a moment ago."""
 
-    def others_are(self, alive: frozenset[str], dead: Sequence[str]) -> None:
-        """Which workers there are, and which have not been heard of for a lease."""
+    def others_are(self, alive: frozenset[str], gone: Sequence[str]) -> None:
+        """Which workers there are; and which are no more, whose rooms nobody has seen to yet."""
 
 
 class Life:
@@ -102,7 +102,7 @@ class Life:
         return self._worker, self._lease, self._lease * LEASES_KEPT, idea
 
     def _take(self, reply: Reply) -> None:
-        (had_inbox, beats, time, last, redis_time), alive, dead = reply
+        (had_inbox, beats, time, last, redis_time), alive, left, dead = reply
         now = self._clock()
         self._offset, self._redis_offset = time - now, redis_time - now
         if self.in_touch_since is None:
@@ -114,8 +114,8 @@ class Life:
             self._witness.inbox_is_new(last)
         elif is_rewound:
             self._witness.data_is_old()
+        gone = list(left)
+        # Before that, they may not have been able to say that they live, as we were not.
         if now - self.in_touch_since >= self._lease:
-            self._witness.others_are(self.alive, [name.decode() for name in dead])
-        else:
-            # They may not have been able to say that they live, as we were not.
-            self._witness.others_are(self.alive, ())
+            gone += dead
+        self._witness.others_are(self.alive, [name.decode() for name in gone])

@@ -1,7 +1,6 @@
 """The store that many workers share. See ``port.Store`` for what it promises, ``worker`` for how it keeps it."""
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,23 +8,17 @@ from redis.exceptions import RedisError
 
 from mikroroom.core.effects import Effects
 from mikroroom.core.room import Policy, Room
-from mikroroom.logs import Line
-from mikroroom.protocol.codes import Refusal
 from mikroroom.settings import Settings
 from mikroroom.stores.port import Census, Counts, Kept, Receiver, Step, Verb
 from mikroroom.stores.redis.counts import SharedCounts
-from mikroroom.stores.redis.desk import KEPT
+from mikroroom.stores.redis.desk import DUE_TOGETHER, KEPT
 from mikroroom.stores.redis.link import OutOfReach
 from mikroroom.stores.redis.worker import Clocks, Worker
-
-log = logging.getLogger(__name__)
 
 # Seconds until it is written how much has come from people (R47), and between two times at which the rooms with
 # people here are kept longer.
 NOTE_AFTER = 0.1
 REFRESH_EVERY = 3_600.0
-# In so many rooms something is due at once; the event loop has other things to do as well.
-DUE_TOGETHER = 50
 
 
 class RedisStore:
@@ -119,25 +112,13 @@ class RedisStore:
 
     async def _tidy(self, worker: Worker) -> None:
         try:
-            codes = await worker.link.run("due", worker.clock(), DUE_TOGETHER)
-            await asyncio.gather(*(self._see_to(worker, code.decode()) for code in codes))
-            if not codes:
+            if not await worker.desk.see_to_due(DUE_TOGETHER):
                 worker.desk.leniency = 0
             await self._refresh(worker)
         except (RedisError, OutOfReach):
             pass  # the next one does it
         finally:
             self._tidying = None
-
-    async def _see_to(self, worker: Worker, code: str) -> None:
-        """What is due happens whenever something is done to a room; so nothing is."""
-        try:
-            await worker.desk.ask(code, lambda _room, _homes, _now: [])
-        except Refusal:
-            pass  # it has come to its end
-        except Exception:
-            # A fault of ours in one room must not keep those in the others.
-            log.exception(Line("room-not-tidied", room=code))
 
     async def _refresh(self, worker: Worker) -> None:
         now = self._clocks.steady()

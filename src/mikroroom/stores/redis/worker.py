@@ -149,18 +149,18 @@ class Worker:
         log.warning(Line("redis-data-old", rooms=len(self.copies)))
         self._do(self._rebuild_all())
 
-    def others_are(self, alive: frozenset[str], dead: Sequence[str]) -> None:
+    def others_are(self, alive: frozenset[str], gone: Sequence[str]) -> None:
         """See to the rooms of those that are gone."""
         if self._is_leaving:
             return
-        for worker in dead:
+        for worker in gone:
             if worker != self.name:
                 self._see_to(worker)
         now = self._steady()
         homes = {home for copy in self.copies.values() for home in copy.record.homes.values()}
         self._missing = {worker: self._missing.get(worker, now) for worker in homes - alive - {self.name}}
         for worker, since in self._missing.items():
-            if now - since > self._lease and worker not in dead:
+            if now - since > self._lease and worker not in gone:
                 # Nobody knows of it any more, but our rooms do.
                 self._see_to(
                     worker,

@@ -1,7 +1,7 @@
 -- A worker is alive, and hears who else is.
 -- ARGV: prefix, worker, lease (ms), patience (ms), its idea of the time (ms; 0 if it has none).
 -- Returns {whether it had an inbox, how many beats, the time (ms), the last id in its inbox, Redis' time},
--- the workers that are alive, and those that are dead.
+-- the workers that are alive, those that have left and had rooms still, and those not heard of for a lease.
 local me, lease, patience, idea = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local inbox, about, now = key('inbox', me), key('worker', me), milliseconds()
 local had = redis.call('EXISTS', inbox)
@@ -28,5 +28,6 @@ redis.call('SET', key('clock'), offset, 'PX', 172800000)
 return {
     {had, beats, now + offset, last, now},
     redis.call('ZRANGEBYSCORE', key('workers'), '(' .. now, '+inf'),
-    redis.call('ZRANGEBYSCORE', key('workers'), '-inf', now),
+    redis.call('ZRANGEBYSCORE', key('workers'), '-inf', 0),
+    redis.call('ZRANGEBYSCORE', key('workers'), '(0', now),
 }
