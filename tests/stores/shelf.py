@@ -89,7 +89,7 @@ class Shelf:
         self.clock = Clock()
         self.delivered: Effects = []
         self.talk: list[tuple[str, bytes]] = []
-        self.far: dict[str, Far | None] = {}
+        self.far: dict[str, Far] = {}
         self.arrivals: list[tuple[str, Kept | None]] = []
         self.departures: list[tuple[str, CloseCode]] = []
         self.mailboxes: dict[str, Kept] = {}
@@ -111,7 +111,9 @@ class Shelf:
 
     def meet(self, code: str, far: Far | None) -> None:
         """Keep the way to those who are elsewhere."""
-        self.far[code] = far
+        self.far.pop(code, None)
+        if far is not None:
+            self.far[code] = far
 
     def expect_kept(self, participant_id: str) -> None:
         """Keep whose mailbox is to come."""

@@ -139,10 +139,10 @@ def concerning(effects: Effects, here: Callable[[str], bool]) -> Effects:
     ]
 
 
-def lapsed_tokens(steps: Iterable[Step]) -> list[bytes]:
-    """Tokens with which somebody can only be late (R45)."""
+def lapsed_tokens(steps: Iterable[Step]) -> list[str]:
+    """Tokens (digests, in hexadecimal) with which somebody can only be late (R45)."""
     return [
-        token
+        token.hex()
         for step in steps
         for effect in step.effects
         if isinstance(effect, Lapsed)

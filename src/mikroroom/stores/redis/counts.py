@@ -81,7 +81,7 @@ class SharedCounts:
         if await self._local.is_lapsed(token):
             return True
         try:
-            return bool(await self._run("lapsed", token))
+            return bool(await self._run("lapsed", token.hex()))
         except (RedisError, OutOfReach):
             return True  # whether it is a guess nobody can tell now
 

@@ -76,7 +76,7 @@ class How(Struct):
     to: list[str]
     away: list[tuple[str, str, int]] = []
     back: list[tuple[str, str]] = []
-    late: list[bytes] = []
+    late: list[str] = []
     is_restore: bool = False
 
 
