@@ -343,7 +343,7 @@ class Hub:
 
     def _owe(self, participant_id: str, code: str, connection_id: str, error: Exception) -> None:
         """The store could not take a loss. Nobody stays here who is not there, and it is told again."""
-        if isinstance(error, Refusal):
+        if isinstance(error, Refusal) and error.code is not ErrorCode.SERVER_ERROR:
             self.roster.unseat(participant_id)
             return  # gone already
         self.roster.let_go(participant_id, connection_id)

@@ -92,11 +92,13 @@ class Mailbox:
         self._size = self.count = 0
         return said
 
-    def save(self) -> Kept:
-        """All that is to outlive a stop. Not message number 1, which holds tokens."""
+    def save(self, *, tokens: bool = False) -> Kept:
+        """All that is to outlive a stop, or to go on elsewhere. Not message number 1, which holds ``tokens``,
+        where it would come to a disk.
+        """
         self._trim()
         # After a crash it is one like any other.
-        begin = 0 if self.has_gap else 1
+        begin = 0 if self.has_gap or tokens else 1
         frames = self._numbered(max(begin, self.count - len(self._kept)))
         messages = [bytes(memoryview(frame)[HEADROOM:]) for frame in frames]
         return Kept(self.count, self.last_client_seq, self._last_stamp, messages, is_whole=not self.has_gap)

@@ -169,7 +169,7 @@ class Roster:
         arrival = self._arrivals.pop(participant_id, None)
         if arrival is not None:
             mailbox.has_gap = True
-        kept = mailbox.save()
+        kept = mailbox.save(tokens=True)
         self._take_away(mailbox, participant_id)
         former = self._free(mailbox)
         if former is None and arrival is not None and arrival.session is not None:

@@ -19,12 +19,15 @@ PATIENCE = 1.0
 
 
 class Arrival:
-    """One of them. ``request`` is done when all is there; what others sent it here before has come if ``is_clear``."""
+    """One of them. ``request`` is done when all is there.
 
-    def __init__(self, code: str, request: Request | None, *, is_clear: bool) -> None:
+    What was said to it from here, when it was still thought to be elsewhere, has come if it ``is_clear``.
+    """
+
+    def __init__(self, code: str, request: Request | None) -> None:
         self.code = code
         self.request = request
-        self.is_clear = is_clear
+        self.is_clear = False
         self.kept: Kept | None = None
         self.timer: asyncio.TimerHandle | None = None
 

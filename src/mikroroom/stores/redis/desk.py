@@ -22,8 +22,10 @@ from mikroroom.stores.redis.record import Entry, How, Record, decode_room, encod
 
 log = logging.getLogger(__name__)
 
-# Seconds for which a request may wait for Redis; and if that has been away for so many, for which it does not.
+# Seconds for which a request may wait for Redis, and then for the news of what it did. If Redis has been away for
+# so many already, no request waits.
 PATIENCE = 5.0
+NEWS_PATIENCE = 1.0
 AWAY = 2.0
 # So many requests for one room are committed together.
 TOGETHER = 64
@@ -36,19 +38,26 @@ AWAY_NOW = "The server cannot reach its rooms at the moment; try again soon"
 
 
 class Request:
-    """Something that is to be done to a room. ``done`` when those here have heard what came of it."""
+    """Something that is to be done to a room. ``done`` when those here have heard what came of it.
 
-    __slots__ = ("action", "done", "new_room", "number")
+    Redis does it before the ``deadline``, a time of its own clock, or not at all: who is told that it failed must
+    not see it happen. 0 is none.
+    """
+
+    __slots__ = ("action", "deadline", "done", "new_room", "number")
 
     def __init__(
-        self, number: int, action: Action | None, new_room: tuple[Room, Effects] | None = None
+        self, number: int, action: Action | None, new_room: tuple[Room, Effects] | None, deadline: int
     ) -> None:
         self.number = number
         self.action = action
         self.new_room = new_room
+        self.deadline = deadline
         loop = asyncio.get_running_loop()
         self.done: asyncio.Future[None] = loop.create_future()
-        timer = loop.call_later(PATIENCE, self.fail, Refusal(ErrorCode.SERVER_ERROR, AWAY_NOW))
+        timer = loop.call_later(
+            PATIENCE + NEWS_PATIENCE, self.fail, Refusal(ErrorCode.SERVER_ERROR, AWAY_NOW)
+        )
         self.done.add_done_callback(lambda _: timer.cancel())
 
     def succeed(self) -> None:
@@ -112,7 +121,8 @@ class Desk:
     ) -> Awaitable[None]:
         """Have something done to a room. Raises, when awaited, what the verb raises or ``Refusal``: SERVER_ERROR."""
         self._number += 1
-        request = Request(self._number, action, new_room)
+        deadline = 0 if self._redis_clock is None else self._redis_clock() + int(PATIENCE * 1_000)
+        request = Request(self._number, action, new_room, deadline)
         if (
             self._link.problem is not None
             and asyncio.get_running_loop().time() - self._link.down_since > AWAY
@@ -157,7 +167,7 @@ class Desk:
                 requests = [queue.popleft() for _ in range(min(len(queue), TOGETHER))]
                 requests = [request for request in requests if not request.done.done()]
                 try:
-                    async with asyncio.timeout(PATIENCE):
+                    async with asyncio.timeout(PATIENCE + NEWS_PATIENCE):
                         await self._do(code, requests)
                 except (OutOfReach, TimeoutError):
                     for request in requests:
@@ -264,7 +274,8 @@ class Desk:
         # A room that is made anew is not taken for a former one of the same code.
         version = base + 1 if base else self._clock() * 1_000
         entry = Entry(code, base, version, self._worker, self._wall(), draft.steps, Raw(encode(record)))
-        how = self._how(entry, copy, draft, record)
+        deadline = min((request.deadline for request in requests), default=0)
+        how = self._how(entry, copy, draft, record, deadline)
         self._post.flush()
         for request in requests:
             self.committed[request.number] = request
@@ -310,7 +321,7 @@ class Desk:
             case _:
                 raise OutOfReach("it took too long")
 
-    def _how(self, entry: Entry, copy: Copy | None, draft: Draft, record: Record) -> How:
+    def _how(self, entry: Entry, copy: Copy | None, draft: Draft, record: Record, deadline: int) -> How:
         room, now = draft.room, self._clock()
         before = {} if copy is None else copy.record.homes
         after = record.homes
@@ -324,7 +335,7 @@ class Desk:
         return How(
             version=str(entry.version),
             base=str(entry.base) if entry.base else "",
-            deadline=int(self._redis_clock() + PATIENCE * 1_000) if self._redis_clock is not None else 0,
+            deadline=deadline,
             max_rooms=self._max_rooms,
             max_latent_rooms=self._max_latent_rooms,
             state=_state(room),
@@ -355,9 +366,8 @@ class Desk:
         draft = Draft(None, self._worker, self._clock(), self._policy)
         draft.room = decode_room(copy.record.room)
         entry = Entry(copy.code, 0, copy.version, self._worker, 0, [], Raw(b"\xc0"))
-        how = self._how(entry, None, draft, copy.record)
+        how = self._how(entry, None, draft, copy.record, 0)
         how.is_restore = True
-        how.deadline = 0
         return how
 
 

@@ -80,6 +80,8 @@ class Worker:
         self._is_leaving = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._seeing_to: set[str] = set()
+        # Workers that will send nothing any more.
+        self._gone: set[str] = set()
         # Workers that have people in our rooms and are not among the living: since when.
         self._missing: dict[str, int] = {}
 
@@ -98,10 +100,10 @@ class Worker:
             async with asyncio.timeout(MOVE_PATIENCE):
                 await self.desk.idle()
                 await self._move_out()
+        self.life.stop()
         with suppress(TimeoutError, RedisError, OutOfReach):
             async with asyncio.timeout(1.0):
                 await self._leave_behind(kept)
-        self.life.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -151,6 +153,7 @@ class Worker:
 
     def others_are(self, alive: frozenset[str], gone: Sequence[str]) -> None:
         """See to the rooms of those that are gone."""
+        self._gone = set(gone)
         if self._is_leaving:
             return
         for worker in gone:
@@ -162,6 +165,7 @@ class Worker:
         for worker, since in self._missing.items():
             if now - since > self._lease and worker not in gone:
                 # Nobody knows of it any more, but our rooms do.
+                self._gone.add(worker)
                 self._see_to(
                     worker,
                     [code for code, copy in self.copies.items() if worker in copy.record.homes.values()],
@@ -337,11 +341,10 @@ class Worker:
         self._receiver.expect_kept(who)
         request = self.desk.committed.get(step.number) if entry.origin == self.name else None
         is_resumed = any(isinstance(effect, Resumed) and effect.id == who for effect in step.effects)
-        is_clear = self.post.is_quiet
-        if not is_clear:
-            self.post.write(self.name, encode(("clear", who)))
-        arrival = Arrival(entry.code, request if is_resumed else None, is_clear=is_clear)
-        self.arrivals.expect(who, arrival, is_alive=origin in self.life.alive)
+        # It comes back behind all that was sent from here to where it was, and finds it here now.
+        self.post.write(self.name, encode(("clear", who)))
+        arrival = Arrival(entry.code, request if is_resumed else None)
+        self.arrivals.expect(who, arrival, is_alive=origin not in self._gone)
         return {step.number} if is_resumed and request is not None else set()
 
     def _join_arrivals(self, step: records.Step) -> set[int]:
