@@ -128,7 +128,7 @@ def restore(room: Room, now: int, policy: Policy) -> Effects:
 
 
 def forsake(room: Room, ids: Collection[str], now: int, policy: Policy) -> Effects:
-    """The worker that these were connected to is gone, or goes: each place is kept anew elsewhere, or given up.
+    """The worker that these were connected to is gone, or goes: each place is kept elsewhere, or given up.
 
     Whoever cannot come back, and is connected after all, is to connect again.
     """

@@ -173,7 +173,7 @@ class Lobby:
         )
 
     async def _prove(self, visit: Visit, salt: bytes) -> None:
-        """Hash. All is to be checked again after that: the room may have changed, even be another one (R7)."""
+        """Hash. All is to be checked again after that: the room may have changed, or be another (R7)."""
         newcomer = visit.newcomer
         newcomer.proof = await self._hasher.seal(newcomer.password or "", salt, newcomer.address)
         if visit.is_gone():

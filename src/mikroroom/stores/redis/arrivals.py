@@ -1,7 +1,7 @@
 """People whose place is on this worker now, and whose mailbox is still on its way from the one where it was.
 
-The former worker sends it as soon as it hears. Where that one is gone, Redis may have what it left; and where nobody
-has anything, all that is known is how much had come from them.
+The former worker sends it as soon as it hears. Where that one is gone, Redis may have what it left; and where
+nobody has anything, all that is known is how much had come from them.
 """
 
 import asyncio

@@ -18,8 +18,8 @@ Action = Callable[[Room, Homes, int], Effects]
 class Copy(Struct):
     """A room at a version; ``room`` is it decoded, if that is at hand.
 
-    ``here`` are the participants on this worker, ``arrived`` those of them who came from another: from which, and
-    with which version.
+    ``here`` are the participants on this worker, ``arrived`` those of them who came from another: from which,
+    and with which version.
     """
 
     code: str
@@ -131,7 +131,7 @@ class Draft:
 
 
 def concerning(effects: Effects, here: Callable[[str], bool]) -> Effects:
-    """The effects that are for this worker: of those about one person only what concerns somebody ``here``."""
+    """The effects that are for this worker: of those about one person only where that one is ``here``."""
     return [
         effect
         for effect in effects

@@ -1,4 +1,4 @@
-"""What is counted for each client address over all workers (R30). While Redis is away, each counts for itself."""
+"""What is counted for each client address over all workers (R30); while Redis is away, by each for itself."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress

@@ -1,13 +1,14 @@
 """Where requests that change rooms are dealt with: for each room one after the other, all that wait together.
 
-Verbs are applied to this worker's copy of the room, or to one that is fetched; the commit tells whether it was
-the newest. If not, they are applied again to that. What is refused is refused only by the newest room.
+Verbs are applied to this worker's copy of the room, or to one that is fetched; the commit tells whether it
+was the newest. If not, they are applied again to that. What is refused is refused only by the newest room.
 """
 
 import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from msgspec import Raw
 
@@ -18,12 +19,12 @@ from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.stores.redis.copy import Action, Copy, Draft, absences, copy_of, lapsed_tokens
 from mikroroom.stores.redis.link import Link, OutOfReach, Reply
 from mikroroom.stores.redis.post import Post
-from mikroroom.stores.redis.record import Entry, How, Record, decode_room, encode, without_old
+from mikroroom.stores.redis.record import Entry, How, Record, decode_record, decode_room, encode, without_old
 
 log = logging.getLogger(__name__)
 
-# Seconds for which a request may wait for Redis, and then for the news of what it did. If Redis has been away for
-# so many already, no request waits.
+# Seconds for which a request may wait for Redis, and then for the news of what it did. If Redis has been away
+# for so many already, no request waits.
 PATIENCE = 5.0
 NEWS_PATIENCE = 1.0
 AWAY = 2.0
@@ -34,14 +35,17 @@ DUE_TOGETHER = 50
 # Milliseconds for which a room is kept that nobody looks after; see ``store``.
 KEPT = 86_400_000
 
+# What the script of a commit answers; see ``lua/commit.lua``.
+OTHER_VERSION, COMMITTED, TOO_MANY = 0, 1, 2
+
 AWAY_NOW = "The server cannot reach its rooms at the moment; try again soon"
 
 
 class Request:
     """Something that is to be done to a room. ``done`` when those here have heard what came of it.
 
-    Redis does it before the ``deadline``, a time of its own clock, or not at all: who is told that it failed must
-    not see it happen. 0 is none.
+    Redis does it before the ``deadline``, a time of its own clock, or not at all: who is told that it failed
+    must not see it happen. 0 is none.
     """
 
     __slots__ = ("action", "deadline", "done", "new_room", "number")
@@ -72,12 +76,27 @@ class Request:
             self.done.exception()  # whoever asked may be gone
 
 
-class _TooMany(Exception):
-    """Rooms, or latent ones."""
+class Attempt(NamedTuple):
+    """What would become of a room: which requests are ``accepted`` then, and why others are ``refused``."""
+
+    code: str
+    copy: Copy | None
+    draft: Draft
+    record: Record
+    accepted: list[Request]
+    refused: dict[Request, Exception]
+
+    @property
+    def is_change(self) -> bool:
+        """Whether there is anything to commit."""
+        return self.draft.is_changed(self.record)
 
 
 class Desk:
-    """See the module. ``copies`` are the rooms that have people here; ``deliver`` brings one up to an entry."""
+    """See the module. ``copies`` are the rooms that have people here, ``deliver`` brings one up to an entry.
+
+    ``rebuild`` puts one back that Redis has lost.
+    """
 
     def __init__(
         self,
@@ -119,14 +138,14 @@ class Desk:
     def ask(
         self, code: str, action: Action | None, new_room: tuple[Room, Effects] | None = None
     ) -> Awaitable[None]:
-        """Have something done to a room. Raises, when awaited, what the verb raises or ``Refusal``: SERVER_ERROR."""
+        """Have something done to a room.
+
+        Raises, when awaited, what the verb raises, or ``Refusal``: SERVER_ERROR.
+        """
         self._number += 1
         deadline = 0 if self._redis_clock is None else self._redis_clock() + int(PATIENCE * 1_000)
         request = Request(self._number, action, new_room, deadline)
-        if (
-            self._link.problem is not None
-            and asyncio.get_running_loop().time() - self._link.down_since > AWAY
-        ):
+        if self._link.is_down_for(AWAY):
             request.fail(Refusal(ErrorCode.SERVER_ERROR, AWAY_NOW))
             return request.done
         queue = self._queues.get(code)
@@ -168,7 +187,8 @@ class Desk:
                 requests = [request for request in requests if not request.done.done()]
                 try:
                     async with asyncio.timeout(PATIENCE + NEWS_PATIENCE):
-                        await self._do(code, requests)
+                        if requests:
+                            await self._do(code, requests)
                 except (OutOfReach, TimeoutError):
                     for request in requests:
                         request.fail(Refusal(ErrorCode.SERVER_ERROR, AWAY_NOW))
@@ -182,60 +202,55 @@ class Desk:
 
     async def _do(self, code: str, requests: list[Request]) -> None:
         """See requests through: until they are committed and heard of, or refused."""
-        copy = self._copies.get(code)
-        is_newest = False
+        copy, is_newest = self._copies.get(code), False
         while requests:
             if copy is None:
                 copy, is_newest = await self._fetch(code), True
-            draft, refused = self._apply(code, copy, requests)
-            wanted = [request for request in requests if request not in refused]
-            number = max((request.number for request in wanted), default=0)
-            record = draft.record(self._done(copy, draft, number))
-            is_changed = draft.is_changed(record)
-            if not is_changed and not is_newest:
-                newest = await self._link.call(
-                    b"HGET", self._link.key("room", code), b"v", is_repeatable=True
-                )
-                if copy is None or newest is None or int(newest) != copy.version:
-                    copy = await self._newer(code, copy, newest)
-                    is_newest = newest is not None
-                    continue
-            if is_changed:
-                try:
-                    newer = await self._commit(code, copy, draft, record, wanted)
-                except _TooMany as limit:
-                    # Some may only have to be swept away. (Not this one: it would wait for itself.)
-                    if await self.see_to_due(DUE_TOGETHER):
-                        continue
-                    raise Refusal(ErrorCode.ROOM_LIMIT, str(limit)) from None
-                if newer is not None:
-                    copy, is_newest = (newer if newer.version else None), bool(newer.version)
-                    if _is_done(newer, self._worker, number):
-                        await asyncio.wait([request.done for request in wanted])
-                        _refuse(refused)
-                        return
-                    continue
-            _refuse(refused)
-            if not is_changed:
+            attempt = self._attempt(code, copy, requests)
+            if attempt.is_change:
+                newer = await self._commit(attempt)
+                if newer is None:
+                    break
+                # Version 0 is none: to be looked for again.
+                copy, is_newest = (newer, True) if newer.version else (None, False)
+            elif is_newest or await self._is_newest(code, copy):
                 if copy is not None:
-                    copy.room = draft.room
-                for request in wanted:
+                    copy.room = attempt.draft.room
+                for request in attempt.accepted:
                     request.succeed()
-            elif wanted:
-                await asyncio.wait([request.done for request in wanted])
-            return
+                break
+            else:
+                copy = None
+        for request, error in attempt.refused.items():
+            request.fail(error)
+        if attempt.accepted:
+            await asyncio.wait([request.done for request in attempt.accepted])
 
-    def _done(self, copy: Copy | None, draft: Draft, number: int) -> dict[str, int]:
+    def _attempt(self, code: str, copy: Copy | None, requests: list[Request]) -> "Attempt":
+        """What becomes of the room if all that is asked for is done to it, one after the other."""
+        draft = Draft(copy, self._worker, self._clock(), self._policy)
+        draft.settle(self.leniency)
+        refused: dict[Request, Exception] = {}
+        for request in requests:
+            try:
+                if request.new_room is not None:
+                    draft.create(request.number, *request.new_room)
+                elif request.action is not None:
+                    draft.apply(request.number, request.action)
+            except Exception as error:  # noqa: BLE001 - as a rule a refusal; else a fault of ours, for who asked
+                refused[request] = error
+        accepted = [request for request in requests if request not in refused]
         before = {} if copy is None else copy.record.done
-        last = max(number, before.get(self._worker, 0))
-        return without_old(before, draft.homes.values(), self._worker, last)
+        number = max((request.number for request in accepted), default=before.get(self._worker, 0))
+        record = draft.record(without_old(before, draft.homes.values(), self._worker, number))
+        return Attempt(code, copy, draft, record, accepted, refused)
 
-    async def _newer(self, code: str, copy: Copy | None, newest: bytes | None) -> Copy | None:
-        """The room as it is, which is not as we thought."""
-        known = self._copies.get(code)
-        if newest is None and known is not None:
-            await self._rebuild(known)
-        return await self._fetch(code)
+    async def _is_newest(self, code: str, copy: Copy | None) -> bool:
+        """Whether what was refused was refused rightly."""
+        version = await self._link.call(b"HGET", self._link.key("room", code), b"v", is_repeatable=True)
+        if version is None and code in self._copies:
+            await self._rebuild(self._copies[code])
+        return copy is not None and version is not None and int(version) == copy.version
 
     async def _fetch(self, code: str) -> Copy | None:
         version, record = await self._link.call(
@@ -243,83 +258,75 @@ class Desk:
         )
         return None if version is None else copy_of(code, int(version), record)
 
-    def _apply(
-        self, code: str, copy: Copy | None, requests: list[Request]
-    ) -> tuple[Draft, dict[Request, Exception]]:
-        now = self._clock()
-        draft = Draft(copy, self._worker, now, self._policy)
-        refused: dict[Request, Exception] = {}
-        draft.settle(self.leniency)
-        for request in requests:
-            try:
-                if request.new_room is not None:
-                    draft.create(request.number, *request.new_room)
-                elif request.action is not None:
-                    draft.apply(request.number, request.action)
-            except Refusal as refusal:
-                refused[request] = refusal
-            except Exception as error:  # noqa: BLE001 - as a rule a refusal of another kind; else a fault of ours
-                refused[request] = error
-        return draft, refused
-
-    async def _commit(
-        self, code: str, copy: Copy | None, draft: Draft, record: Record, requests: list[Request]
-    ) -> Copy | None:
-        """Commit a draft. Returns None, or the room as it is where that is not as we thought; of version 0: none.
+    async def _commit(self, attempt: "Attempt") -> Copy | None:
+        """Commit what was attempted. Returns None; or the room as it is, where that is not as we thought.
 
         Raises:
             Refusal: ROOM_LIMIT.
         """
-        base = 0 if copy is None else copy.version
-        # A room that is made anew is not taken for a former one of the same code.
-        version = base + 1 if base else self._clock() * 1_000
-        entry = Entry(code, base, version, self._worker, self._wall(), draft.steps, Raw(encode(record)))
-        deadline = min((request.deadline for request in requests), default=0)
-        how = self._how(entry, copy, draft, record, deadline)
+        entry = self._entry(attempt)
+        deadline = min((request.deadline for request in attempt.accepted), default=0)
+        how = self._how(entry, attempt.copy, attempt.draft, attempt.record, deadline)
+        # What these people have said comes first.
         self._post.flush()
-        for request in requests:
+        for request in attempt.accepted:
             self.committed[request.number] = request
-        self.drafts[code, version] = draft.room
+        self.drafts[entry.code, entry.version] = attempt.draft.room
+        is_committed = False
         try:
             reply = await self._link.run(
-                "commit", code, encode(how), bytes(entry.record), encode(entry), is_repeatable=True
+                "commit", entry.code, encode(how), bytes(entry.record), encode(entry), is_repeatable=True
             )
-        except BaseException:
-            self._forget(code, version, requests)
-            raise
-        if reply[0] == 1:
+            is_committed = reply[0] == COMMITTED or (
+                reply[0] == OTHER_VERSION and self._is_done(attempt, reply)
+            )
+        finally:
+            if not is_committed:
+                self._forget(entry, attempt.accepted)
+        if is_committed:
             if self._worker.encode() in reply[1:]:
                 # The inbox is lost: what follows must be heard all the same.
                 self._deliver(entry)
             return None
-        newer = self._not_committed(code, reply, copy)
-        if not _is_done(newer, self._worker, max((request.number for request in requests), default=0)):
-            self._forget(code, version, requests)
-        if reply[0] == 0 and newer.version < base:
-            known = self._copies.get(code)
-            if known is not None:
-                await self._rebuild(known)
-            fetched = await self._fetch(code)
-            return fetched if fetched is not None else newer
-        return newer
+        return await self._newer(attempt, reply)
 
-    def _forget(self, code: str, version: int, requests: list[Request]) -> None:
-        for request in requests:
-            self.committed.pop(request.number, None)
-        self.drafts.pop((code, version), None)
+    def _entry(self, attempt: "Attempt") -> Entry:
+        base = 0 if attempt.copy is None else attempt.copy.version
+        # A room that is made anew is not taken for a former one of the same code.
+        version = base + 1 if base else self._clock() * 1_000
+        record = Raw(encode(attempt.record))
+        return Entry(attempt.code, base, version, self._worker, self._wall(), attempt.draft.steps, record)
 
-    def _not_committed(self, code: str, reply: Reply, copy: Copy | None) -> Copy:
+    def _is_done(self, attempt: "Attempt", reply: Reply) -> bool:
+        """Whether a request of ours took effect, whose answer was lost."""
+        if not attempt.accepted or not reply[1]:
+            return False
+        done = decode_record(reply[2]).done.get(self._worker, 0)
+        return done >= max(request.number for request in attempt.accepted)
+
+    async def _newer(self, attempt: "Attempt", reply: Reply) -> Copy:
+        """The room that is there instead of the one that was thought to be; of version 0 if there is none."""
+        code, base = attempt.code, 0 if attempt.copy is None else attempt.copy.version
         match reply[0]:
-            case 0 if reply[1]:
-                return copy_of(code, int(reply[1]), reply[2])
             case 0:
-                return Copy(code, 0, Record(Raw(b"\xc0"), {}, {}, {}))
-            case 2:
-                raise _TooMany("There are too many rooms; try again later")
-            case 3:
-                raise _TooMany("There are too many rooms that nobody is in; try again later")
+                version = int(reply[1] or 0)
+                if version < base and code in self._copies:
+                    await self._rebuild(self._copies[code])
+                    return _none(code)
+                return copy_of(code, version, reply[2]) if version else _none(code)
+            case 2 | 3:
+                # Some may only have to be swept away.
+                if await self.see_to_due(DUE_TOGETHER):
+                    return _none(code)
+                what = "too many rooms" if reply[0] == TOO_MANY else "too many rooms that nobody is in"
+                raise Refusal(ErrorCode.ROOM_LIMIT, f"There are {what}; try again later")
             case _:
                 raise OutOfReach("it took too long")
+
+    def _forget(self, entry: Entry, requests: list[Request]) -> None:
+        for request in requests:
+            self.committed.pop(request.number, None)
+        self.drafts.pop((entry.code, entry.version), None)
 
     def _how(self, entry: Entry, copy: Copy | None, draft: Draft, record: Record, deadline: int) -> How:
         room, now = draft.room, self._clock()
@@ -380,11 +387,5 @@ def _state(room: Room | None) -> str:
     return "latent" if room.is_precreated else "lingering"
 
 
-def _is_done(copy: Copy, worker: str, number: int) -> bool:
-    """Whether a request of ours took effect, whose answer was lost."""
-    return number > 0 and copy.record.done.get(worker, 0) >= number
-
-
-def _refuse(refused: dict[Request, Exception]) -> None:
-    for request, error in refused.items():
-        request.fail(error)
+def _none(code: str) -> Copy:
+    return Copy(code, 0, Record(Raw(b"\xc0"), {}, {}, {}))

@@ -1,7 +1,7 @@
 """The way to Redis: one connection on which commands go out in the order in which they were given.
 
-Many are under way at a time. When the connection is lost, those that may be repeated go out again on the next one,
-still in order; every script takes effect once, however often it arrives. Redis' own client is used for
+Many are under way at a time. When the connection is lost, those that may be repeated go out again on the next
+one, still in order; every script takes effect once, however often it arrives. Redis' own client is used for
 addresses, TLS and passwords, and not for its retries: it repeats commands that took effect already.
 """
 
@@ -53,7 +53,7 @@ class OutOfReach(Exception):
 
 
 class Call:
-    """A command under way. One that ``is_wanted`` no more is not repeated."""
+    """A command under way. One whose answer is awaited no more is not repeated."""
 
     __slots__ = ("done", "is_repeatable", "packed")
 
@@ -83,8 +83,7 @@ class Link:
         self._greet: Callable[[Ask], Awaitable[None]] | None = None
         self.problem: str | None = "not connected yet"
         """Why Redis is out of reach; None if it is not."""
-        self.down_since = asyncio.get_running_loop().time()
-        self.commands = 0
+        self._down_since = asyncio.get_running_loop().time()
 
     def start(self, greet: Callable[[Ask], Awaitable[None]]) -> None:
         """Connect, again and again until ``stop``."""
@@ -100,6 +99,10 @@ class Link:
             self._running = None
         self._fail(OutOfReach("the connection was closed"), self._sent, self._waiting)
         await self._pool.disconnect()
+
+    def is_down_for(self, seconds: float) -> bool:
+        """Whether Redis has been out of reach for so long."""
+        return self.problem is not None and asyncio.get_running_loop().time() - self._down_since > seconds
 
     def new_connection(self) -> AbstractConnection:
         """A connection of its own, for who waits on it."""
@@ -124,7 +127,6 @@ class Link:
         done.add_done_callback(_look_at)
         self._waiting.append(Call(packed(*command), done, is_repeatable=is_repeatable))
         self._wake.set()
-        self.commands += 1
         return done
 
     async def _run(self) -> None:
@@ -167,7 +169,7 @@ class Link:
             log.error(
                 Line("redis-failed", problem=problem, effect="rooms cannot be changed until it is back")
             )
-            self.down_since = asyncio.get_running_loop().time()
+            self._down_since = asyncio.get_running_loop().time()
         self.problem = problem
         again = [call for call in self._sent if call.is_repeatable and not call.done.done()]
         lost = [call for call in self._sent if not call.is_repeatable]

@@ -51,7 +51,7 @@ class Post:
         self._add("r", code, event.target_id, frame(event))
 
     def tell(self, code: str, version: int, said: Frame) -> None:
-        """To everyone in the room elsewhere: those here, as of that version, have heard it. Raises as ``relay``."""
+        """To everyone in the room but those here as of that version, who have heard it. Raises as ``relay``."""
         self._check()
         self._add("c", code, str(version), said)
 
@@ -62,6 +62,12 @@ class Post:
     def write(self, worker: str, letter: bytes) -> None:
         """To another worker, or to this one: it comes back after all that was sent on before."""
         self._add("w", "", worker, letter)
+
+    async def drained(self) -> None:
+        """All that was said has been sent on."""
+        while not self.is_quiet:
+            self.flush()
+            await asyncio.gather(*self._under_way)
 
     def flush(self) -> None:
         """Send on what there is, before what comes next on the link."""

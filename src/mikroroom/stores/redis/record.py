@@ -1,10 +1,19 @@
 """What stands in Redis: a room with where its people are, and what a commit tells the workers.
 
-Keys, each after the prefix: ``room:CODE`` is a hash of the version ``v``, the record ``b``, how many people are
-connected ``n``, the state ``s``, the workers with participants ``w``, and for each person its worker ``h:ID`` and
-what had come from it ``c:ID`` (R47). ``inbox:WORKER`` is a stream, ``worker:WORKER`` a hash, ``at:WORKER`` the
-codes of the rooms it has people in; ``workers`` has all of them by the end of their lease. ``active``, ``latent``
-and ``lingering`` are the codes of such rooms, ``due`` those with a deadline. All of them expire unless refreshed.
+Keys, each after the prefix, and each with an end:
+
+- ``room:CODE``, a hash: the version ``v``, the record ``b``, how many people are connected ``n``, the state
+  ``s``, the workers with participants ``w``; for each person its worker ``h:ID``, and how much has come of it
+  ``c:ID`` (R47).
+- ``ended:CODE``, the last version of a room that has ended; ``kept:ID``, what somebody was told who awaits a
+  worker.
+- ``inbox:WORKER``, a stream; ``worker:WORKER``, a hash; ``at:WORKER``, the codes of the rooms it has people
+  in; ``heir:WORKER``, who sees to them.
+- ``workers``, all of them by the end of their lease; ``clock``, how their time differs from Redis' own.
+- ``active``, ``latent``, ``lingering``, the codes of such rooms; ``due``, of those with a deadline;
+  ``totals``.
+- For each client address ``connections``, ``rooms``, ``guesses``, and those ``away`` from it; ``returns`` of
+  each participant; ``late``, tokens whose window has ended.
 """
 
 from collections.abc import Iterable
@@ -20,7 +29,7 @@ Homes = dict[str, str]
 
 
 class Record(Struct, array_like=True):
-    """A room as it is kept. ``done`` is the number of the last request of each worker that took effect here."""
+    """A room as it is kept. ``done`` has the number of the last request of each worker that took effect."""
 
     room: Raw
     seated: Homes
@@ -34,7 +43,7 @@ class Record(Struct, array_like=True):
 
 
 class Step(Struct, array_like=True):
-    """One verb that took effect: the request's number with its worker, its effects, and who is elsewhere since.
+    """One verb that took effect: the request's number with its worker, its effects, and who moved by it.
 
     ``moves`` tells from which worker to which; who comes, comes from "", and who goes, goes to "".
     """
@@ -45,7 +54,7 @@ class Step(Struct, array_like=True):
 
 
 class Entry(Struct, array_like=True):
-    """A commit, as the inboxes tell of it: from version ``base`` to ``version``, by ``origin``, at ``stamp``."""
+    """A commit, as inboxes tell of it: from version ``base`` to ``version``, by ``origin``, at ``stamp``."""
 
     code: str
     base: int
@@ -57,7 +66,7 @@ class Entry(Struct, array_like=True):
 
 
 class How(Struct):
-    """What the script of a commit is told of it; see ``lua/commit.lua``. Versions are decimal; times are ms."""
+    """What the script of a commit is told; see ``lua/commit.lua``. Versions are decimal; times are ms."""
 
     version: str
     base: str
@@ -92,7 +101,7 @@ decode_room = _rooms.decode
 
 
 def without_old(done: dict[str, int], workers: Iterable[str], origin: str, number: int) -> dict[str, int]:
-    """``done`` after a request of ``origin``: of workers that are not in the room any more, the last few stay."""
+    """``done`` after a request of ``origin``: of workers that have left the room, the last few stay."""
     there = set(workers)
     kept = {worker: last for worker, last in done.items() if worker != origin}
     others = [worker for worker in kept if worker not in there]

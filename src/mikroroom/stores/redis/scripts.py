@@ -32,6 +32,7 @@ NAMES = (
     "giveback",
     "inherit",
     "lapsed",
+    "leave",
     "note",
     "post",
     "refresh",

@@ -1,4 +1,4 @@
-"""The store that many workers share. See ``port.Store`` for what it promises, ``worker`` for how it keeps it."""
+"""The store that many workers share. ``port.Store`` is what it promises, ``worker`` how it keeps it."""
 
 import asyncio
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ from mikroroom.stores.redis.desk import DUE_TOGETHER, KEPT
 from mikroroom.stores.redis.link import OutOfReach
 from mikroroom.stores.redis.worker import Clocks, Worker
 
-# Seconds until it is written how much has come from people (R47), and between two times at which the rooms with
-# people here are kept longer.
+# Seconds until it is written how much has come from people (R47), and between two times at which the rooms
+# with people here are kept longer.
 NOTE_AFTER = 0.1
 REFRESH_EVERY = 3_600.0
 

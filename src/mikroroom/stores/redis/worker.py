@@ -1,4 +1,4 @@
-"""One worker among others, from its start to its stop: the rooms that have people here, and what is heard of them."""
+"""One worker among others, from its start to its stop: its people, their rooms, and what it hears of them."""
 
 import asyncio
 import logging
@@ -78,6 +78,9 @@ class Worker:
         )
         self._is_reading = False
         self._is_leaving = False
+        # For who waits to leave: no other worker takes its people; or something has changed.
+        self._is_declined = False
+        self._has_changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._seeing_to: set[str] = set()
         # Workers that will send nothing any more.
@@ -94,13 +97,13 @@ class Worker:
         self._do(self._look_for_missed())
 
     async def stop(self, kept: Mapping[str, Kept]) -> None:
-        """Leave in good order: whoever has a place here has it elsewhere, or finds it when a worker starts."""
+        """Leave in good order: whoever has a place here has it elsewhere, or once another worker starts."""
         self._is_leaving = True
+        self.life.stop()
         with suppress(TimeoutError, RedisError, OutOfReach):
             async with asyncio.timeout(MOVE_PATIENCE):
                 await self.desk.idle()
                 await self._move_out()
-        self.life.stop()
         with suppress(TimeoutError, RedisError, OutOfReach):
             async with asyncio.timeout(1.0):
                 await self._leave_behind(kept)
@@ -112,13 +115,16 @@ class Worker:
         await self.link.stop()
 
     async def _move_out(self) -> None:
-        """Ask another worker to take all who have a place here."""
-        others = sorted(self.life.alive - {self.name})
-        if self.link.problem is not None or not others or not self.copies:
+        """Ask another worker to take all who have a place here, and send on what they were told."""
+        if self.link.problem is not None:
             return
-        self.post.write(secrets.choice(others), encode(("inherit", self.name)))
-        while self.copies or not self.post.is_quiet:
-            await asyncio.sleep(0.01)
+        others = await self.link.run("leave", self.name)
+        if others and self.copies:
+            self.post.write(secrets.choice(others).decode(), encode(("inherit", self.name)))
+            while self.copies and not self._is_declined:
+                self._has_changed.clear()
+                await self._has_changed.wait()
+        await self.post.drained()
 
     async def _leave_behind(self, kept: Mapping[str, Kept]) -> None:
         """What people were told who have found no other place; then nobody waits for this worker any more."""
@@ -236,6 +242,9 @@ class Worker:
         while True:
             await self.post.missed.wait()
             self.post.missed.clear()
+            if self._is_leaving:
+                self._decline()
+                return
             self.life.beat_now()
             await asyncio.sleep(0.1)
 
@@ -256,7 +265,7 @@ class Worker:
             self._read_letter(*msgspec.msgpack.decode(value))
 
     def _hear_all(self, code: str, origin: str, seen: int, frame: bytearray) -> None:
-        """Something was said to a room by somebody on ``origin``, whose own have heard it as of version ``seen``."""
+        """Something was said to a room on ``origin``, whose own as of version ``seen`` have heard it."""
         copy = self.copies.get(code)
         if copy is None:
             return
@@ -274,8 +283,12 @@ class Worker:
 
     def _read_letter(self, kind: str, content: Any) -> None:
         match kind:
+            case "inherit" if self._is_leaving:
+                self.post.write(content, encode(("decline", self.name)))
             case "inherit":
                 self._see_to(content)
+            case "decline":
+                self._decline()
             case "clear":
                 self.arrivals.clear(content)
             case "check":
@@ -283,6 +296,10 @@ class Worker:
                     copy = self.copies.get(code)
                     if copy is not None and copy.version < version:
                         self._cut_off(copy)
+
+    def _decline(self) -> None:
+        self._is_declined = True
+        self._has_changed.set()
 
     def _cut_off(self, copy: Copy) -> None:
         log.warning(Line("room-missed", room=copy.code))
@@ -366,6 +383,7 @@ class Worker:
         me, code = self.name, entry.code
         record = decode_record(entry.record)
         draft = self.desk.drafts.pop((code, entry.version), None)
+        self._has_changed.set()
         if me not in record.homes.values():
             self.copies.pop(code, None)
             return
