@@ -94,6 +94,7 @@ class Shelf:
         self.departures: list[tuple[str, CloseCode]] = []
         self.mailboxes: dict[str, Kept] = {}
         self.cut: list[str] = []
+        self.strangers: set[str] = set()
         self.store = factory(directory, self.clock, max_rooms, max_latent_rooms)
         self.start()
 
@@ -127,6 +128,10 @@ class Shelf:
         """Keep who went, and why."""
         self.departures.append((participant_id, reason))
         return self.mailboxes.get(participant_id)
+
+    def knows(self, participant_id: str) -> bool:
+        """Everybody is here who should be."""
+        return participant_id not in self.strangers
 
     def cut_off(self, code: str) -> None:
         """Keep which room was cut off."""

@@ -229,6 +229,10 @@ class Hub:
         """See ``stores.port.Receiver``."""
         return self.roster.part_with(participant_id, reason)
 
+    def knows(self, participant_id: str) -> bool:
+        """See ``stores.port.Receiver``."""
+        return self.roster.get(participant_id) is not None
+
     def cut_off(self, code: str) -> None:
         """See ``stores.port.Receiver``."""
         self.roster.cut_off(code)

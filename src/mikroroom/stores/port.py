@@ -80,6 +80,9 @@ class Receiver(Protocol):
     def part_with(self, participant_id: str, reason: CloseCode) -> Kept | None:
         """Someone's place is on another worker now. Its connection here, if any, is closed."""
 
+    def knows(self, participant_id: str) -> bool:
+        """Whether this one can be reached here, now or when it is back."""
+
     def cut_off(self, code: str) -> None:
         """Something was not heard here that a room was told: its people are to come again (1012)."""
 

@@ -93,10 +93,7 @@ class Attempt(NamedTuple):
 
 
 class Desk:
-    """See the module. ``copies`` are the rooms that have people here, ``deliver`` brings one up to an entry.
-
-    ``rebuild`` puts one back that Redis has lost.
-    """
+    """See the module. ``copies`` are the rooms that have people here, ``deliver`` brings one up to an entry."""
 
     def __init__(
         self,
@@ -112,7 +109,6 @@ class Desk:
         redis_clock: Callable[[], int] | None,
         wall: Callable[[], int],
         deliver: Callable[[Entry], None],
-        rebuild: Callable[[Copy], Awaitable[object]],
     ) -> None:
         self._link = link
         self._post = post
@@ -125,7 +121,6 @@ class Desk:
         self._redis_clock = redis_clock
         self._wall = wall
         self._deliver = deliver
-        self._rebuild = rebuild
         self._queues: dict[str, deque[Request]] = {}
         self._serving: set[asyncio.Task[None]] = set()
         self._number = 0
@@ -168,6 +163,13 @@ class Desk:
                 log.error(Line("room-not-tidied", room=code.decode()), exc_info=outcome)
         return len(codes)
 
+    def forget_committed(self) -> None:
+        """Nothing will be heard any more of what was committed: whoever waits for that waits in vain."""
+        for request in self.committed.values():
+            request.fail(Refusal(ErrorCode.SERVER_ERROR, AWAY_NOW))
+        self.committed.clear()
+        self.drafts.clear()
+
     async def stop(self) -> None:
         """Nothing more is done."""
         for serving in self._serving:
@@ -205,7 +207,7 @@ class Desk:
         copy, is_newest = self._copies.get(code), False
         while requests:
             if copy is None:
-                copy, is_newest = await self._fetch(code), True
+                copy, is_newest = await self.fetch(code), True
             attempt = self._attempt(code, copy, requests)
             if attempt.is_change:
                 newer = await self._commit(attempt)
@@ -249,10 +251,11 @@ class Desk:
         """Whether what was refused was refused rightly."""
         version = await self._link.call(b"HGET", self._link.key("room", code), b"v", is_repeatable=True)
         if version is None and code in self._copies:
-            await self._rebuild(self._copies[code])
+            await self.put_back(self._copies[code])
         return copy is not None and version is not None and int(version) == copy.version
 
-    async def _fetch(self, code: str) -> Copy | None:
+    async def fetch(self, code: str) -> Copy | None:
+        """The room as it is in Redis; None if there is none."""
         version, record = await self._link.call(
             b"HMGET", self._link.key("room", code), b"v", b"b", is_repeatable=True
         )
@@ -311,7 +314,7 @@ class Desk:
             case 0:
                 version = int(reply[1] or 0)
                 if version < base and code in self._copies:
-                    await self._rebuild(self._copies[code])
+                    await self.put_back(self._copies[code])
                     return _none(code)
                 return copy_of(code, version, reply[2]) if version else _none(code)
             case 2 | 3:
@@ -368,8 +371,21 @@ class Desk:
             late=lapsed_tokens(draft.steps),
         )
 
-    def restoring(self, copy: Copy) -> How:
-        """How a room is put back that Redis has lost."""
+    async def put_back(self, copy: Copy) -> Copy | None:
+        """Put a room back that Redis has lost. Returns what is there instead, if that is newer."""
+        reply = await self._link.run(
+            "commit",
+            copy.code,
+            encode(self._restoring(copy)),
+            encode(copy.record),
+            b"",
+            is_repeatable=True,
+        )
+        if reply[0] == OTHER_VERSION and reply[1] and int(reply[1]) > copy.version:
+            return copy_of(copy.code, int(reply[1]), reply[2])
+        return None
+
+    def _restoring(self, copy: Copy) -> How:
         draft = Draft(None, self._worker, self._clock(), self._policy)
         draft.room = decode_room(copy.record.room)
         entry = Entry(copy.code, 0, copy.version, self._worker, 0, [], Raw(b"\xc0"))

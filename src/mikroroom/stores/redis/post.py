@@ -51,7 +51,7 @@ class Post:
         self._add("r", code, event.target_id, frame(event))
 
     def tell(self, code: str, version: int, said: Frame) -> None:
-        """To everyone in the room but those here as of that version, who have heard it. Raises as ``relay``."""
+        """To all in the room but those here as of that version, who have heard it. Raises as ``relay``."""
         self._check()
         self._add("c", code, str(version), said)
 

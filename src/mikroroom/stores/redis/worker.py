@@ -74,9 +74,12 @@ class Worker:
             redis_clock=self.life.redis_time if clocks.is_agreed else None,
             wall=clocks.wall,
             deliver=self._deliver,
-            rebuild=self._rebuild,
         )
         self._is_reading = False
+        # Rooms that are newer in Redis, or not there (None), as it seems.
+        self._compared: dict[str, Copy | None] = {}
+        # Those who are being let go because they are not here, though they should be.
+        self._disowned: set[str] = set()
         self._is_leaving = False
         # For who waits to leave: no other worker takes its people; or something has changed.
         self._is_declined = False
@@ -142,20 +145,21 @@ class Worker:
 
     # What beats find out; see life.Witness
 
-    def inbox_is_new(self, last: bytes) -> None:
+    def inbox_is_new(self, last: bytes, *, was_buried: bool) -> None:
         """Begin to read; or whatever was in the former inbox is lost."""
         if not self._is_reading:
             self._is_reading = True
             self.inbox.start(last)
             return
-        log.warning(Line("redis-data-lost", rooms=len(self.copies)))
+        log.warning(Line("taken-for-dead" if was_buried else "redis-data-lost", rooms=len(self.copies)))
         self.inbox.go_on_from(last)
-        self._do(self._rebuild_all())
+        self.desk.forget_committed()
+        self._do(self._compare(puts_back=not was_buried))
 
     def data_is_old(self) -> None:
         """Redis has come back with what it knew earlier."""
         log.warning(Line("redis-data-old", rooms=len(self.copies)))
-        self._do(self._rebuild_all())
+        self._do(self._compare(puts_back=True))
 
     def others_are(self, alive: frozenset[str], gone: Sequence[str]) -> None:
         """See to the rooms of those that are gone."""
@@ -210,32 +214,25 @@ class Worker:
         with suppress(Refusal):  # the room is gone, or it is tried again
             await self.desk.ask(code, take_on)
 
-    # What Redis has lost
+    # What Redis has lost, or what was not heard here
 
-    async def _rebuild_all(self) -> None:
-        """Put back the rooms that have people here, as they were last."""
-        newer: dict[str, int] = {}
+    async def _compare(self, *, puts_back: bool) -> None:
+        """Find out at which version our rooms are in Redis; put them back there if need be."""
         for copy in list(self.copies.values()):
-            version = await self._rebuild(copy)
-            if version > copy.version:
-                newer[copy.code] = version
+            with suppress(RedisError, OutOfReach):
+                there = await (self.desk.put_back(copy) if puts_back else self.desk.fetch(copy.code))
+                if there is not None or not puts_back:
+                    self._compared[copy.code] = there
         # What is newer may be in the inbox still. When this has come back through it, it is not.
-        self.post.write(self.name, encode(("check", newer)))
+        self.post.write(self.name, encode(("check", None)))
 
-    async def _rebuild(self, copy: Copy) -> int:
-        """Put a room back, unless a newer one is there. Returns the version that is there."""
-        try:
-            reply = await self.link.run(
-                "commit",
-                copy.code,
-                encode(self.desk.restoring(copy)),
-                encode(copy.record),
-                b"",
-                is_repeatable=True,
-            )
-        except (RedisError, OutOfReach):
-            return 0
-        return int(reply[1]) if reply[0] == 0 and reply[1] else copy.version
+    def _check_compared(self) -> None:
+        compared, self._compared = self._compared, {}
+        for code, there in compared.items():
+            copy = self.copies.get(code)
+            if copy is not None and (there is None or copy.version < there.version):
+                self._cut_off(copy, {} if there is None else there.record.homes)
+                self._keep(code, there)
 
     async def _look_for_missed(self) -> None:
         """A room or an inbox was not there when something was sent: perhaps all is lost."""
@@ -292,24 +289,19 @@ class Worker:
             case "clear":
                 self.arrivals.clear(content)
             case "check":
-                for code, version in content.items():
-                    copy = self.copies.get(code)
-                    if copy is not None and copy.version < version:
-                        self._cut_off(copy)
+                self._check_compared()
 
     def _decline(self) -> None:
         self._is_declined = True
         self._has_changed.set()
 
-    def _cut_off(self, copy: Copy) -> None:
+    def _cut_off(self, copy: Copy, homes: Homes) -> None:
+        """Something in the room was not heard here. ``homes`` is where people are after that."""
         log.warning(Line("room-missed", room=copy.code))
         self._receiver.cut_off(copy.code)
-
-    def _part_with_lost(self, copy: Copy, entry: Entry) -> None:
-        """Those who have gone elsewhere in a change that was not heard here."""
-        homes = decode_record(entry.record).homes
         for who, home in copy.record.homes.items():
-            if home == self.name != homes.get(who) and not any(who in step.moves for step in entry.steps):
+            if home == self.name != homes.get(who):
+                self.arrivals.forget(who)
                 self._receiver.part_with(who, CloseCode.RESTARTING)
 
     # What was committed
@@ -320,8 +312,7 @@ class Worker:
         arriving: set[int] = set()
         if copy is None or entry.version > copy.version:
             if copy is not None and copy.version != entry.base:
-                self._cut_off(copy)
-                self._part_with_lost(copy, entry)
+                self._cut_off(copy, _homes_before(entry))
             arriving = self._carry_out(entry, copy)
             self._update(entry, copy)
         if entry.origin == self.name:
@@ -380,24 +371,61 @@ class Worker:
             self.post.hand_over(code, who, kept)
 
     def _update(self, entry: Entry, former: Copy | None) -> None:
-        me, code = self.name, entry.code
         record = decode_record(entry.record)
-        draft = self.desk.drafts.pop((code, entry.version), None)
-        self._has_changed.set()
-        if me not in record.homes.values():
-            self.copies.pop(code, None)
-            return
-        here = tuple(who for who, home in record.seated.items() if home == me)
-        arrived = {} if former is None else {who: it for who, it in former.arrived.items() if who in here}
+        room = self.desk.drafts.pop((entry.code, entry.version), None)
+        copy = Copy(entry.code, entry.version, record, room)
+        if former is not None:
+            copy.arrived = {
+                who: it for who, it in former.arrived.items() if record.seated.get(who) == self.name
+            }
         for step in entry.steps:
             for who, (origin, home) in step.moves.items():
-                if home == me and origin and who in here:
-                    arrived[who] = origin, entry.version
-        self.copies[code] = Copy(code, entry.version, record, draft, here, arrived)
-        far = [who for who, home in record.seated.items() if home != me]
-        self._receiver.meet(code, FarSide(self.post, code, entry.version, far) if far else None)
+                if home == self.name and origin and who in record.seated:
+                    copy.arrived[who] = origin, entry.version
+        self._keep(entry.code, copy)
+
+    def _keep(self, code: str, copy: Copy | None) -> None:
+        """This is the room now, if there is one, and anybody here is in it."""
+        self._has_changed.set()
+        me = self.name
+        if copy is None or me not in copy.record.homes.values():
+            self.copies.pop(code, None)
+            return
+        self.copies[code] = copy
+        copy.here = tuple(who for who, home in copy.record.seated.items() if home == me)
+        far = [who for who, home in copy.record.seated.items() if home != me]
+        self._receiver.meet(code, FarSide(self.post, code, copy.version, far) if far else None)
+        strangers = [
+            who
+            for who, home in copy.record.homes.items()
+            if home == me and not self._receiver.knows(who) and who not in self._disowned
+        ]
+        if strangers:
+            self._do(self._disown(code, strangers))
+
+    async def _disown(self, code: str, strangers: list[str]) -> None:
+        """People who should be here, and are not."""
+
+        def let_go(room: Room, homes: Homes, now: int) -> Effects:
+            return forsake(room, [who for who in strangers if homes.get(who) == self.name], now, self._policy)
+
+        self._disowned.update(strangers)
+        try:
+            await self.desk.ask(code, let_go)
+        except Refusal:
+            pass  # the room is gone; or the next change in it shows them again
+        finally:
+            self._disowned.difference_update(strangers)
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _homes_before(entry: Entry) -> Homes:
+    """Where people were before an entry: of those who moved by it, where they came from."""
+    homes = decode_record(entry.record).homes
+    for step in reversed(entry.steps):
+        homes |= {who: origin for who, (origin, _) in step.moves.items()}
+    return homes

@@ -1,6 +1,7 @@
 -- A worker is alive, and hears who else is.
 -- ARGV: prefix, worker, lease (ms), patience (ms), its idea of the time (ms; 0 if it has none).
--- Returns {whether it had an inbox, how many beats, the time (ms), the last id in its inbox, Redis' time},
+-- Returns {whether it had an inbox, how many beats, the time (ms), the last id in its inbox, Redis' time, whether
+-- it was taken for dead and all its rooms were seen to},
 -- the workers that are alive, those that have left and had rooms still, and those not heard of for a lease.
 local me, lease, patience, idea = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local inbox, about, now = key('inbox', me), key('worker', me), milliseconds()
@@ -26,7 +27,7 @@ end
 redis.call('SET', key('clock'), offset, 'PX', 172800000)
 
 return {
-    {had, beats, now + offset, last, now},
+    {had, beats, now + offset, last, now, redis.call('DEL', key('buried', me))},
     redis.call('ZRANGEBYSCORE', key('workers'), '(' .. now, '+inf'),
     redis.call('ZRANGEBYSCORE', key('workers'), '-inf', 0),
     redis.call('ZRANGEBYSCORE', key('workers'), '(0', now),
