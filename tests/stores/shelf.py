@@ -84,9 +84,15 @@ class Shelf:
     """A store that was started, its clock, and all it has delivered."""
 
     def __init__(
-        self, factory: Factory, directory: Path, *, max_rooms: int = 1_000, max_latent_rooms: int = 1_000
+        self,
+        factory: Factory,
+        directory: Path,
+        *,
+        max_rooms: int = 1_000,
+        max_latent_rooms: int = 1_000,
+        clock: Clock | None = None,
     ) -> None:
-        self.clock = Clock()
+        self.clock = clock or Clock()
         self.delivered: Effects = []
         self.talk: list[tuple[str, bytes]] = []
         self.far: dict[str, Far] = {}

@@ -4,6 +4,7 @@ import gc
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ async def shelf_with(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
     shelves = []
     factory = STORES.get(request.param) or in_redis(request.getfixturevalue("redis"))
 
-    def build(**ceilings: int) -> Shelf:
+    def build(**ceilings: Any) -> Shelf:
         shelves.append(Shelf(factory, tmp_path, **ceilings))
         return shelves[-1]
 

@@ -158,6 +158,13 @@ def frame(event: events.Message, into: Frame | None = None) -> Frame:
     return into
 
 
+def to_frame(text: bytes | memoryview) -> Frame:
+    """A message that is encoded already."""
+    whole = bytearray(HEADROOM + len(text))
+    whole[HEADROOM:] = text
+    return whole
+
+
 def numbered(frame: Frame, seq: int) -> Frame:
     """The same message with its number in what one participant hears (R40)."""
     return frame[:-1] + b',"seq":%d}' % seq

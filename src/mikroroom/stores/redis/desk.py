@@ -30,6 +30,8 @@ NEWS_PATIENCE = 1.0
 AWAY = 2.0
 # So many requests for one room are committed together.
 TOGETHER = 64
+# Milliseconds for which the news of a commit are waited for that may have been lost on the way to Redis.
+REMEMBERED = 60_000
 # In so many rooms what is due happens at once; the event loop has other things to do as well.
 DUE_TOGETHER = 50
 # Milliseconds for which a room is kept that nobody looks after; see ``store``.
@@ -93,7 +95,7 @@ class Attempt(NamedTuple):
 
 
 class Desk:
-    """See the module. ``copies`` are the rooms that have people here, ``deliver`` brings one up to an entry."""
+    """See the module. ``copies`` are the rooms with people here, ``deliver`` brings one up to an entry."""
 
     def __init__(
         self,
@@ -129,6 +131,7 @@ class Desk:
         # Committed, and not heard of in the inbox yet; and rooms as they are once that is so.
         self.committed: dict[int, Request] = {}
         self.drafts: dict[tuple[str, int], Room | None] = {}
+        self.entries: dict[tuple[str, int], Entry] = {}
 
     def ask(
         self, code: str, action: Action | None, new_room: tuple[Room, Effects] | None = None
@@ -163,12 +166,21 @@ class Desk:
                 log.error(Line("room-not-tidied", room=code.decode()), exc_info=outcome)
         return len(codes)
 
+    def forget_old(self) -> None:
+        """What was given up long ago, and will not be heard of any more."""
+        for entry in [entry for entry in self.entries.values() if self._wall() - entry.stamp > REMEMBERED]:
+            self.drafts.pop((entry.code, entry.version), None)
+            self.entries.pop((entry.code, entry.version), None)
+            for step in entry.steps:
+                self.committed.pop(step.number, None)
+
     def forget_committed(self) -> None:
         """Nothing will be heard any more of what was committed: whoever waits for that waits in vain."""
         for request in self.committed.values():
             request.fail(Refusal(ErrorCode.SERVER_ERROR, AWAY_NOW))
         self.committed.clear()
         self.drafts.clear()
+        self.entries.clear()
 
     async def stop(self) -> None:
         """Nothing more is done."""
@@ -274,23 +286,18 @@ class Desk:
         self._post.flush()
         for request in attempt.accepted:
             self.committed[request.number] = request
-        self.drafts[entry.code, entry.version] = attempt.draft.room
-        is_committed = False
-        try:
-            reply = await self._link.run(
-                "commit", entry.code, encode(how), bytes(entry.record), encode(entry), is_repeatable=True
-            )
-            is_committed = reply[0] == COMMITTED or (
-                reply[0] == OTHER_VERSION and self._is_done(attempt, reply)
-            )
-        finally:
-            if not is_committed:
-                self._forget(entry, attempt.accepted)
-        if is_committed:
+        key = entry.code, entry.version
+        self.drafts[key], self.entries[key] = attempt.draft.room, entry
+        told = encode(entry) if len(how.to) > 1 else b""
+        reply = await self._link.run(
+            "commit", entry.code, encode(how), bytes(entry.record), told, self._worker, is_repeatable=True
+        )
+        if reply[0] == COMMITTED or (reply[0] == OTHER_VERSION and self._is_done(attempt, reply)):
             if self._worker.encode() in reply[1:]:
                 # The inbox is lost: what follows must be heard all the same.
                 self._deliver(entry)
             return None
+        self._forget(entry, attempt.accepted)
         return await self._newer(attempt, reply)
 
     def _entry(self, attempt: "Attempt") -> Entry:
@@ -330,6 +337,7 @@ class Desk:
         for request in requests:
             self.committed.pop(request.number, None)
         self.drafts.pop((entry.code, entry.version), None)
+        self.entries.pop((entry.code, entry.version), None)
 
     def _how(self, entry: Entry, copy: Copy | None, draft: Draft, record: Record, deadline: int) -> How:
         room, now = draft.room, self._clock()
@@ -379,6 +387,7 @@ class Desk:
             encode(self._restoring(copy)),
             encode(copy.record),
             b"",
+            self._worker,
             is_repeatable=True,
         )
         if reply[0] == OTHER_VERSION and reply[1] and int(reply[1]) > copy.version:

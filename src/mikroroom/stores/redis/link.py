@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import RedisError, ResponseError
 
@@ -44,6 +43,8 @@ UNUSABLE = (
     "WRONGPASS",
 )
 
+Piece = bytes | bytearray | memoryview
+Argument = bytes | str | int | list[Piece]
 Reply = Any
 Ask = Callable[..., Awaitable[Reply]]
 
@@ -55,10 +56,10 @@ class OutOfReach(Exception):
 class Call:
     """A command under way. One whose answer is awaited no more is not repeated."""
 
-    __slots__ = ("done", "is_repeatable", "packed")
+    __slots__ = ("done", "is_repeatable", "pieces")
 
-    def __init__(self, packed: bytes, done: "asyncio.Future[Reply]", *, is_repeatable: bool) -> None:
-        self.packed = packed
+    def __init__(self, pieces: "list[Piece]", done: "asyncio.Future[Reply]", *, is_repeatable: bool) -> None:
+        self.pieces = pieces
         self.done = done
         self.is_repeatable = is_repeatable
 
@@ -113,15 +114,13 @@ class Link:
         """A key of ours."""
         return self._prefix + ":".join(parts)
 
-    def run(
-        self, name: str, *arguments: bytes | str | int, is_repeatable: bool = False
-    ) -> "asyncio.Future[Reply]":
+    def run(self, name: str, *arguments: Argument, is_repeatable: bool = False) -> "asyncio.Future[Reply]":
         """Have a script run, with these arguments after the prefix. See ``call``."""
         return self.call(
             b"EVALSHA", script(name).sha, 0, self._prefix, *arguments, is_repeatable=is_repeatable
         )
 
-    def call(self, *command: bytes | str | int, is_repeatable: bool = False) -> "asyncio.Future[Reply]":
+    def call(self, *command: Argument, is_repeatable: bool = False) -> "asyncio.Future[Reply]":
         """Send a command. The answer raises ``OutOfReach`` or ``redis.exceptions.ResponseError``."""
         done: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         done.add_done_callback(_look_at)
@@ -150,8 +149,8 @@ class Link:
         async with asyncio.timeout(CONNECT_PATIENCE + ANSWER_PATIENCE):
             await connection.connect()  # type: ignore[no-untyped-call]  # redis-py says no more of it
 
-            async def ask(*command: bytes | str | int) -> Reply:
-                await connection.send_packed_command(packed(*command), check_health=False)
+            async def ask(*command: Argument) -> Reply:
+                await _send(connection, packed(*command))
                 return await connection.read_response(disable_decoding=True, timeout=ANSWER_PATIENCE)
 
             for name in NAMES:
@@ -203,7 +202,7 @@ class Link:
             if calls:
                 self._sent.extend(calls)
                 self._answers.set()
-                await connection.send_packed_command([call.packed for call in calls], check_health=False)
+                await _send(connection, [piece for call in calls for piece in call.pieces])
 
     async def _read(self, connection: AbstractConnection) -> None:
         while True:
@@ -235,10 +234,24 @@ class Link:
             calls.clear()
 
 
-def packed(*command: bytes | str | int) -> bytes:
-    """A command as it goes out."""
-    data: bytes = pack_command(command)  # type: ignore[arg-type]  # it takes a tuple of any length
-    return data
+def packed(*command: Argument) -> list[Piece]:
+    """A command as it goes out (RESP). What is in pieces already is not put together: it may be large."""
+    pieces: list[Piece] = []
+    small = bytearray(b"*%d\r\n" % len(command))
+    for argument in command:
+        if isinstance(argument, list):
+            small += b"$%d\r\n" % sum(map(len, argument))
+            pieces += (small, *argument)
+            small = bytearray(b"\r\n")
+        else:
+            data = argument if isinstance(argument, bytes) else str(argument).encode()
+            small += b"$%d\r\n%b\r\n" % (len(data), data)
+    pieces.append(small)
+    return pieces
+
+
+async def _send(connection: AbstractConnection, pieces: list[Piece]) -> None:
+    await connection.send_packed_command(pieces, check_health=False)  # type: ignore[arg-type]  # all are bytes
 
 
 def _is_unusable(error: ResponseError) -> bool:

@@ -1,29 +1,47 @@
 """What people say to those on other workers: collected, and sent on in the order in which it was said.
 
 What comes while an earlier batch is under way goes with the next one: under load a batch is large, and costs
-little for each message; otherwise it goes at once.
+little for each message; otherwise it goes at once. A batch has one letter for each worker, which nobody looks
+into on the way as long as everybody is where we think; what was said in a room that has changed meanwhile is
+taken out by Redis, and sent to where its people are by then (``lua/post.lua``).
 """
 
 import asyncio
-from collections.abc import Collection
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from mikroroom.protocol.codec import Frame, frame
+from mikroroom.protocol.codec import HEADROOM, Frame, encode
 from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.protocol.events import Relay
 from mikroroom.stores.port import Kept
-from mikroroom.stores.redis.link import Link, OutOfReach
+from mikroroom.stores.redis.link import Argument, Link, OutOfReach, Piece
 
 # Bytes that may wait while Redis is slow or away. Then who speaks to other workers is refused.
 MOST_WAITING = 16_777_216
-# Batches under way at a time, and the most of a batch: Lua can unpack so many values.
+# Batches under way at a time, and the size from which on there is more than one.
 UNDER_WAY = 2
-BATCH_MESSAGES = 512
-BATCH_BYTES = 1_048_576
+LARGE = 1_048_576
 
-Item = tuple[str, str, str, bytes | bytearray]
+
+class Letter:
+    """What goes to one worker with the next batch: ``pieces``, and the rooms it is about, at which versions.
+
+    Each thing said is a line (kind, room, whom or what, length) and then itself; ``read`` reads it.
+    """
+
+    __slots__ = ("pieces", "versions")
+
+    def __init__(self) -> None:
+        self.pieces: list[Piece] = []
+        self.versions: dict[str, int] = {}
+
+    def add(self, kind: str, code: str, what: str, said: Piece) -> int:
+        """Returns by how much it has grown."""
+        head = b"%b %b %b %d\n" % (kind.encode(), code.encode(), what.encode(), len(said))
+        self.pieces.append(head)
+        self.pieces.append(said)
+        return len(head) + len(said)
 
 
 class Post:
@@ -32,122 +50,129 @@ class Post:
     def __init__(self, link: Link, worker: str) -> None:
         self._link = link
         self._worker = worker
-        self._items: list[Item] = []
+        self._letters: dict[str, Letter] = {}
         self._size = 0
+        self._waiting = 0
         self._under_way: set[asyncio.Future[object]] = set()
         self._batches = 0
         self._is_due = False
         self.missed = asyncio.Event()
         """Set when a room or an inbox was not there."""
 
-    @property
-    def is_quiet(self) -> bool:
-        """Whether all that was said has been sent on."""
-        return not self._items and not self._under_way
-
-    def relay(self, code: str, event: Relay) -> None:
-        """To one participant, wherever it is. Raises ``Refusal``: SERVER_ERROR."""
+    def relay(self, worker: str, code: str, version: int, event: Relay) -> None:
+        """To one participant, who is on that worker as of that version. Raises ``Refusal``: SERVER_ERROR."""
         self._check()
-        self._add("r", code, event.target_id, frame(event))
+        self._add(worker, "r", code, event.target_id, encode(event), version)
 
-    def tell(self, code: str, version: int, said: Frame) -> None:
-        """To all in the room but those here as of that version, who have heard it. Raises as ``relay``."""
+    def tell(self, workers: Iterable[str], code: str, version: int, said: Frame) -> None:
+        """To everyone in the room elsewhere, as of that version. Raises as ``relay``.
+
+        Those on this worker as of that version have heard it.
+        """
         self._check()
-        self._add("c", code, str(version), said)
+        text = memoryview(said)[HEADROOM:]
+        kind = "c"
+        for worker in workers:
+            self._add(worker, kind, code, f"{self._worker}:{version}", text, version)
+            kind = "d"  # the same again: where the room has changed, one of them is sent to all who are there
 
-    def hand_over(self, code: str, participant_id: str, kept: Kept) -> None:
+    def hand_over(self, worker: str, code: str, version: int, participant_id: str, kept: Kept) -> None:
         """What somebody was told here, to the worker on which it is now."""
-        self._add("h", code, participant_id, msgspec.msgpack.encode(kept))
+        self._add(worker, "h", code, participant_id, msgspec.msgpack.encode(kept), version)
 
-    def write(self, worker: str, letter: bytes) -> None:
-        """To another worker, or to this one: it comes back after all that was sent on before."""
-        self._add("w", "", worker, letter)
+    def write(self, worker: str, content: bytes) -> None:
+        """To a worker itself; to this one too: it comes back after all that was sent on before."""
+        self._add(worker, "w", "", "", content, None)
 
     async def drained(self) -> None:
         """All that was said has been sent on."""
-        while not self.is_quiet:
+        while self._letters or self._under_way:
             self.flush()
             await asyncio.gather(*self._under_way)
 
     def flush(self) -> None:
-        """Send on what there is, before what comes next on the link."""
-        while self._items:
+        """Send on what there is: before what comes next on the link, and before a room is told anew."""
+        if self._letters:
             self._send()
 
     def _check(self) -> None:
-        if self._size > MOST_WAITING:
+        if self._waiting > MOST_WAITING:
             raise Refusal(
                 ErrorCode.SERVER_ERROR, "Who is connected elsewhere cannot be reached now; try again"
             )
 
-    def _add(self, kind: str, code: str, what: str, payload: bytes | bytearray) -> None:
-        self._items.append((kind, code, what, payload))
-        self._size += len(payload)
-        if not self._is_due and len(self._under_way) < UNDER_WAY:
+    def _add(self, worker: str, kind: str, code: str, what: str, said: Piece, version: int | None) -> None:
+        letter = self._letters.get(worker)
+        if letter is None:
+            letter = self._letters[worker] = Letter()
+        if version is not None:
+            letter.versions[code] = version
+        size = letter.add(kind, code, what, said)
+        self._size += size
+        self._waiting += size
+        if not self._is_due and (len(self._under_way) < UNDER_WAY or self._size > LARGE):
             self._is_due = True
             asyncio.get_running_loop().call_soon(self._send_soon)
 
     def _send_soon(self) -> None:
         self._is_due = False
-        while self._items and len(self._under_way) < UNDER_WAY:
-            self._send()
+        self.flush()
 
     def _send(self) -> None:
-        items, size = self._batch()
+        letters, size = self._letters, self._size
+        self._letters, self._size = {}, 0
         self._batches += 1
-        arguments: list[bytes | str] = []
-        for kind, code, what, payload in items:
-            arguments += (kind, code, what, bytes(payload))
-        done = self._link.run("post", self._worker, self._batches, *arguments, is_repeatable=True)
+        arguments: list[Argument] = [self._worker, self._batches]
+        for worker, letter in letters.items():
+            arguments += (worker, _versions(letter.versions), letter.pieces)
+        done = self._link.run("post", *arguments, is_repeatable=True)
         self._under_way.add(done)
         done.add_done_callback(lambda done: self._sent(done, size))
 
-    def _batch(self) -> "_Batch":
-        """The next items: as many as fit."""
-        count = size = 0
-        for item in self._items[:BATCH_MESSAGES]:
-            if count and size + len(item[3]) > BATCH_BYTES:
-                break
-            count += 1
-            size += len(item[3])
-        batch = self._items[:count]
-        del self._items[:count]
-        return _Batch(batch, size)
-
     def _sent(self, done: "asyncio.Future[object]", size: int) -> None:
-        self._size -= size
+        self._waiting -= size
         self._under_way.discard(done)
         if done.cancelled() or isinstance(done.exception(), OutOfReach):
             return
         if done.exception() is not None or done.result():
             self.missed.set()
-        if self._items:
-            self._send_soon()
-
-
-class _Batch(NamedTuple):
-    items: list[Item]
-    size: int
+        self.flush()
 
 
 class FarSide:
-    """Those of one room who are on other workers. See ``stores.port.Far``."""
+    """Those of one room who are on other workers, as of a version. See ``stores.port.Far``."""
 
-    __slots__ = ("_code", "_ids", "_post", "_version")
+    __slots__ = ("_code", "_homes", "_post", "_version", "_workers")
 
-    def __init__(self, post: Post, code: str, version: int, ids: Collection[str]) -> None:
+    def __init__(self, post: Post, code: str, version: int, homes: Mapping[str, str]) -> None:
         self._post = post
         self._code = code
         self._version = version
-        self._ids = frozenset(ids)
+        self._homes = homes
+        self._workers = tuple(dict.fromkeys(homes.values()))
 
     def __contains__(self, participant_id: object) -> bool:
-        return participant_id in self._ids
+        return participant_id in self._homes
 
     def relay(self, event: Relay) -> None:
         """See ``stores.port.Far``."""
-        self._post.relay(self._code, event)
+        self._post.relay(self._homes[event.target_id], self._code, self._version, event)
 
     def tell(self, frame: Frame) -> None:
         """See ``stores.port.Far``."""
-        self._post.tell(self._code, self._version, frame)
+        self._post.tell(self._workers, self._code, self._version, frame)
+
+
+def read(letter: bytes) -> Iterator[tuple[str, str, str, memoryview]]:
+    """What is in a letter, one after the other: kind, room, whom or what, and what was said."""
+    view = memoryview(letter)
+    at = 0
+    while at < len(letter):
+        line = letter.index(b"\n", at)
+        kind, code, what, length = letter[at:line].decode().split(" ")
+        at = line + 1 + int(length)
+        yield kind, code, what, view[line + 1 : at]
+
+
+def _versions(versions: dict[str, int]) -> str:
+    return " ".join(f"{code} {version}" for code, version in versions.items())

@@ -114,6 +114,7 @@ class RedisStore:
         try:
             if not await worker.desk.see_to_due(DUE_TOGETHER):
                 worker.desk.leniency = 0
+            worker.desk.forget_old()
             await self._refresh(worker)
         except (RedisError, OutOfReach):
             pass  # the next one does it

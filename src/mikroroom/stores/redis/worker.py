@@ -14,6 +14,7 @@ from mikroroom.core.effects import Effects, Resumed
 from mikroroom.core.resume import forsake
 from mikroroom.core.room import Policy, Room
 from mikroroom.logs import Line
+from mikroroom.protocol.codec import to_frame
 from mikroroom.protocol.codes import CloseCode, Refusal
 from mikroroom.settings import Settings
 from mikroroom.stores.port import Kept, Receiver
@@ -24,7 +25,7 @@ from mikroroom.stores.redis.desk import Desk
 from mikroroom.stores.redis.inbox import Inbox
 from mikroroom.stores.redis.life import Life
 from mikroroom.stores.redis.link import Link, OutOfReach
-from mikroroom.stores.redis.post import FarSide, Post
+from mikroroom.stores.redis.post import FarSide, Post, read
 from mikroroom.stores.redis.record import Entry, Homes, decode_entry, decode_record, encode
 
 log = logging.getLogger(__name__)
@@ -248,18 +249,27 @@ class Worker:
     # What is in the inbox
 
     def _open(self, field: bytes, value: bytes) -> None:
-        kind = field[:2]
-        if kind == b"r:":
-            self._receiver.hear((field[2:].decode(),), bytearray(value))
-        elif kind == b"c:":
-            code, origin, seen = field[2:].decode().split(":")
-            self._hear_all(code, origin, int(seen), bytearray(value))
-        elif kind == b"c":
-            self._deliver(decode_entry(value))
-        elif kind == b"h:":
-            self.arrivals.take(field[2:].decode(), msgspec.msgpack.decode(value, type=Kept))
-        elif kind == b"w":
-            self._read_letter(*msgspec.msgpack.decode(value))
+        match field:
+            case b"l":
+                for kind, code, what, said in read(value):
+                    self._take(kind, code, what, said)
+            case b"c":
+                self._deliver(decode_entry(value))
+            case b"o":
+                code, version = value.decode().split(" ")
+                self._deliver_own(code, int(version))
+
+    def _take(self, kind: str, code: str, what: str, said: memoryview) -> None:
+        match kind:
+            case "r":
+                self._receiver.hear((what,), to_frame(said))
+            case "c" | "d":
+                origin, seen = what.split(":")
+                self._hear_all(code, origin, int(seen), to_frame(said))
+            case "h":
+                self.arrivals.take(what, msgspec.msgpack.decode(said, type=Kept))
+            case "w":
+                self._read(*msgspec.msgpack.decode(said))
 
     def _hear_all(self, code: str, origin: str, seen: int, frame: bytearray) -> None:
         """Something was said to a room on ``origin``, whose own as of version ``seen`` have heard it."""
@@ -278,7 +288,7 @@ class Worker:
             # Who was there when it was said has heard it there.
             self._receiver.hear([who for who in copy.here if late.get(who) != origin], frame)
 
-    def _read_letter(self, kind: str, content: Any) -> None:
+    def _read(self, kind: str, content: Any) -> None:
         match kind:
             case "inherit" if self._is_leaving:
                 self.post.write(content, encode(("decline", self.name)))
@@ -305,6 +315,15 @@ class Worker:
                 self._receiver.part_with(who, CloseCode.RESTARTING)
 
     # What was committed
+
+    def _deliver_own(self, code: str, version: int) -> None:
+        """A commit of ours: what it was is at hand."""
+        entry = self.desk.entries.pop((code, version), None)
+        if entry is not None:
+            self._deliver(entry)
+            return
+        log.warning(Line("commit-forgotten", room=code))
+        self._do(self._compare(puts_back=False))
 
     def _deliver(self, entry: Entry) -> None:
         """Bring the room up to an entry, and carry out what follows for those here."""
@@ -339,7 +358,7 @@ class Worker:
                     self.arrivals.forget(who)
                     if home:
                         concerned.discard(who)
-                        self._hand_over(code, who, step)
+                        self._hand_over(entry, step, who, home)
             if entry.origin == me:
                 arriving |= self._join_arrivals(step)
             self._receiver.deliver(concerning(step.effects, concerned.__contains__), code, entry.stamp)
@@ -364,11 +383,11 @@ class Worker:
         )
         return {step.number} if waits else set()
 
-    def _hand_over(self, code: str, who: str, step: records.Step) -> None:
+    def _hand_over(self, entry: Entry, step: records.Step, who: str, home: str) -> None:
         is_resumed = any(isinstance(effect, Resumed) and effect.id == who for effect in step.effects)
         kept = self._receiver.part_with(who, CloseCode.REPLACED if is_resumed else CloseCode.RESTARTING)
         if kept is not None:
-            self.post.hand_over(code, who, kept)
+            self.post.hand_over(home, entry.code, entry.version, who, kept)
 
     def _update(self, entry: Entry, former: Copy | None) -> None:
         record = decode_record(entry.record)
@@ -393,7 +412,9 @@ class Worker:
             return
         self.copies[code] = copy
         copy.here = tuple(who for who, home in copy.record.seated.items() if home == me)
-        far = [who for who, home in copy.record.seated.items() if home != me]
+        # What was said as of the former version goes before.
+        self.post.flush()
+        far = {who: home for who, home in copy.record.seated.items() if home != me}
         self._receiver.meet(code, FarSide(self.post, code, copy.version, far) if far else None)
         strangers = [
             who

@@ -1,8 +1,9 @@
 -- A room goes from one version to the next, and everyone concerned is told: all of it, or nothing.
--- ARGV: prefix, code, how (msgpack; see record.py), record, entry.
+-- ARGV: prefix, code, how (msgpack; see record.py), record, entry, the worker whose commit it is. That one has the
+-- entry, and is only told that it is committed.
 -- Returns {1, workers without an inbox...}; {0, version, record} where the room is at another version;
 -- {2} or {3} where there are too many rooms, or too many latent ones; {4} where it is too late.
-local code, how, record, entry = ARGV[2], cmsgpack.unpack(ARGV[3]), ARGV[4], ARGV[5]
+local code, how, record, entry, origin = ARGV[2], cmsgpack.unpack(ARGV[3]), ARGV[4], ARGV[5], ARGV[6]
 local room = key('room', code)
 local now = milliseconds()
 local had = redis.call('HMGET', room, 'v', 'n', 's')
@@ -52,26 +53,26 @@ if state ~= how.state then
     end
     if how.state ~= '' then
         redis.call('SADD', key(how.state), code)
-        redis.call('PEXPIRE', key(how.state), 172800000)
+        keep(key(how.state))
     end
 end
 if how.due == 0 then
     redis.call('ZREM', key('due'), code)
 else
     redis.call('ZADD', key('due'), how.due, code)
-    redis.call('PEXPIRE', key('due'), 172800000)
+    keep(key('due'))
 end
 if people ~= how.people then
     local all = redis.call('HINCRBY', key('totals'), 'people', how.people - people)
     if all > tonumber(redis.call('HGET', key('totals'), 'peak') or 0) then
         redis.call('HSET', key('totals'), 'peak', all)
     end
-    redis.call('PEXPIRE', key('totals'), 172800000)
+    keep(key('totals'))
 end
 
 for _, worker in ipairs(how.came) do
     redis.call('SADD', key('at', worker), code)
-    redis.call('PEXPIRE', key('at', worker), 172800000)
+    keep(key('at', worker))
 end
 for _, worker in ipairs(how.went) do
     redis.call('SREM', key('at', worker), code)
@@ -90,7 +91,11 @@ end
 
 local result = {1}
 for _, worker in ipairs(how.to) do
-    if not send(worker, {'c', entry}, #entry) then
+    local letter = {'c', entry}
+    if worker == origin then
+        letter = {'o', code .. ' ' .. how.version}
+    end
+    if not send(worker, letter, #letter[2]) then
         result[#result + 1] = worker
     end
 end

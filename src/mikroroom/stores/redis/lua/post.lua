@@ -1,8 +1,9 @@
 -- What people say goes to the workers of those who are to hear it, wherever they are at this moment.
--- ARGV: prefix, worker, number, then for each thing said: kind, code, whom or what, payload. The number is that
--- of this batch: the second time, after a connection was lost, nothing happens.
--- Kinds: r, to one participant; c, to everyone in the room, where `what` is the version that the speaker's worker
--- knew, which has told its own; h, a mailbox, to the worker where its participant is; w, to a worker, by name.
+-- ARGV: prefix, worker, number, then for each letter: the worker it is for, the rooms it is about with the versions
+-- that the sender knew, and what is in it; see post.py. The number is that of this batch: the second time, after a
+-- connection was lost, nothing happens.
+-- Where all rooms are at these versions, the letter goes as it is. Otherwise everything in it that is from a room
+-- which has changed goes to where its people are now.
 -- Returns 0, or 1 where a room or an inbox was missing.
 local me, number = ARGV[2], tonumber(ARGV[3])
 local about = key('worker', me)
@@ -11,31 +12,18 @@ if number <= tonumber(redis.call('HGET', about, 'posted') or 0) then
 end
 redis.call('HSET', about, 'posted', number)
 
-local letters, sizes = {}, {}
 local result = 0
-
-local function add(worker, field, payload)
-    local letter = letters[worker]
-    if not letter then
-        letter = {}
-        letters[worker], sizes[worker] = letter, 0
-    end
-    letter[#letter + 1] = field
-    letter[#letter + 1] = payload
-    sizes[worker] = sizes[worker] + #payload
-end
-
 local rooms = {}
+
 local function room_of(code)
     local room = rooms[code]
     if not room then
         local had = redis.call('HMGET', key('room', code), 'v', 'w')
-        room = {version = had[1], talkers = {}, homes = {}}
-        if had[1] then
-            for worker in string.gmatch(had[2], '%S+') do
-                room.talkers[#room.talkers + 1] = worker
-            end
-        else
+        room = {version = had[1] or '', talkers = {}}
+        for worker in string.gmatch(had[2] or '', '%S+') do
+            room.talkers[#room.talkers + 1] = worker
+        end
+        if not had[1] then
             result = 1
         end
         rooms[code] = room
@@ -43,33 +31,49 @@ local function room_of(code)
     return room
 end
 
-for at = 4, #ARGV, 4 do
-    local kind, code, what, payload = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-    if kind == 'w' then
-        add(what, 'w', payload)
-    elseif kind == 'c' then
-        local room = room_of(code)
-        for _, worker in ipairs(room.talkers) do
-            if worker ~= me or room.version ~= what then
-                add(worker, 'c:' .. code .. ':' .. me .. ':' .. what, payload)
-            end
-        end
-    else
-        local homes = room_of(code).homes
-        local home = homes[what]
-        if home == nil then
-            home = redis.call('HGET', key('room', code), 'h:' .. what)
-            homes[what] = home
-        end
-        if home then
-            add(home, kind .. ':' .. what, payload)
-        end
+local function deliver(worker, letter)
+    if not send(worker, {'l', letter}, #letter) then
+        result = 1
     end
 end
 
-for worker, letter in pairs(letters) do
-    if not send(worker, letter, sizes[worker]) then
-        result = 1
+-- One after the other, so that what one person says to another stays in order.
+local function sort(worker, letter, changed)
+    local at = 1
+    while at <= #letter do
+        local line = string.find(letter, '\n', at, true)
+        local kind, code, what, length = string.match(string.sub(letter, at, line - 1), '^(%S+) (%S*) (%S*) (%d+)$')
+        local stop = line + tonumber(length)
+        local piece = string.sub(letter, at, stop)
+        if not changed[code] then
+            deliver(worker, piece)
+        elseif kind == 'c' then
+            for _, talker in ipairs(room_of(code).talkers) do
+                deliver(talker, piece)
+            end
+        elseif kind ~= 'd' then
+            local home = redis.call('HGET', key('room', code), 'h:' .. what)
+            if home then
+                deliver(home, piece)
+            end
+        end
+        at = stop + 1
+    end
+end
+
+for at = 4, #ARGV, 3 do
+    local worker, letter = ARGV[at], ARGV[at + 2]
+    local changed
+    for code, version in string.gmatch(ARGV[at + 1], '(%S+) (%S+)') do
+        if room_of(code).version ~= version then
+            changed = changed or {}
+            changed[code] = true
+        end
+    end
+    if changed then
+        sort(worker, letter, changed)
+    else
+        deliver(worker, letter)
     end
 end
 return result

@@ -24,9 +24,20 @@ local function send(worker, pairs, size)
     return true
 end
 
+-- Beats keep what all share from expiring; whatever has just been made has no end yet.
+local function keep(name)
+    if redis.call('PTTL', name) < 0 then
+        redis.call('PEXPIRE', name, 172800000)
+    end
+end
+
 -- Milliseconds until there is a place free in a window of times (a list); 0 if there is one.
 local function wait(window, limit, period, extra, now)
     if limit == 0 then
+        return 0
+    end
+    local length = redis.call('LLEN', window)
+    if length == 0 then
         return 0
     end
     local first = redis.call('LINDEX', window, 0)
