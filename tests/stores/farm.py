@@ -3,10 +3,12 @@
 import asyncio
 import secrets
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from redis.asyncio import Redis
+from tests.redis_server import RedisServer
 
 from mikroroom.core import resume
 from mikroroom.core.effects import Effect
@@ -16,7 +18,6 @@ from mikroroom.protocol.events import Chat, Offer
 from mikroroom.settings import Settings
 from mikroroom.stores.redis.store import RedisStore
 from mikroroom.stores.redis.worker import Clocks, Worker
-from tests.redis_server import RedisServer
 
 from .shelf import CODE, POLICY, Clock, Shelf, settled
 
@@ -43,9 +44,22 @@ class Farm:
         await until(lambda: store.trouble() is None)
         for other in self.shelves:
             inside(other).life.beat_now()
-        names = {inside(other).name for other in self.shelves if isinstance(other.store, RedisStore) and other.store._worker}
+        names = {
+            inside(other).name
+            for other in self.shelves
+            if isinstance(other.store, RedisStore) and other.store._worker
+        }
         await until(lambda: all(inside(other).life.alive >= names for other in self.shelves))
         return shelf
+
+    async def catches_up(self, *shelves: Shelf) -> None:
+        """All that was said on any of these workers has gone out, and come to all of them."""
+        for shelf in shelves:
+            await inside(shelf).post.drained()
+        for shelf in shelves:
+            worker = inside(shelf)
+            [(last, _)] = await self.redis.xrevrange(f"{self.prefix}inbox:{worker.name}", count=1)
+            await until(partial(_has_read, worker, last))
 
     async def key(self, *parts: str) -> Any:
         """All that is under a key, whatever it is."""
@@ -99,17 +113,13 @@ async def dies(shelf: Shelf) -> None:
 async def comes_back(shelf: Shelf, token: str, next_token: str = "next", connection: str = "again") -> None:
     """Whoever has this token resumes on this worker."""
     returner = Returner(connection, "192.0.2.9", token, next_token)
-    await settled(
-        shelf.store.transact(CODE, lambda room, now: resume.resume(room, returner, now, POLICY))
-    )
+    await settled(shelf.store.transact(CODE, lambda room, now: resume.resume(room, returner, now, POLICY)))
 
 
 async def loses(shelf: Shelf, person_id: str, connection: str | None = None) -> None:
     """Somebody's connection to this worker is lost."""
     on = connection or person_id
-    await settled(
-        shelf.store.transact(CODE, lambda room, now: resume.lose(room, person_id, on, now, POLICY))
-    )
+    await settled(shelf.store.transact(CODE, lambda room, now: resume.lose(room, person_id, on, now, POLICY)))
 
 
 def says(shelf: Shelf, text: str) -> None:
@@ -127,3 +137,11 @@ def offers(shelf: Shelf, target: str, number: int) -> None:
 def names_of(effects: list[Effect]) -> list[str]:
     """What kinds of effects these are, and about whom."""
     return [f"{type(effect).__name__} {getattr(effect, 'id', '')}".strip() for effect in effects]
+
+
+def _has_read(worker: Worker, entry: bytes) -> bool:
+    return _number(worker.inbox._last) >= _number(entry)
+
+
+def _number(entry: bytes) -> tuple[int, ...]:
+    return tuple(map(int, entry.split(b"-")))

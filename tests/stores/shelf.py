@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from itertools import count
 from pathlib import Path
 
+from tests.redis_server import RedisServer
+
 from mikroroom.core import room as rooms
 from mikroroom.core.effects import Effects, Send
 from mikroroom.core.room import Newcomer, Policy, Room
@@ -20,8 +22,6 @@ from mikroroom.stores.memory import MemoryStore
 from mikroroom.stores.port import Census, Far, Kept, Step, Store, Verb
 from mikroroom.stores.redis.store import RedisStore
 from mikroroom.stores.redis.worker import Clocks
-
-from tests.redis_server import RedisServer
 
 CODE = "ABC234"
 TOKEN = "9b2e8f0c-6d5c-4f0e-9a51-6c1e7f3b2a10"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.redis_server import RedisServer
 
 from mikroroom.core import room as rooms
 from mikroroom.core.effects import Effects, Gone, Seated, Send
@@ -15,7 +16,6 @@ from mikroroom.protocol import events
 from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.stores.port import CodeTaken
 
-from tests.redis_server import RedisServer
 from .shelf import (
     CODE,
     LATENT_AGE,

@@ -1,0 +1,294 @@
+"""Several workers over one Redis: who is told what, in which order, when people move and when workers go."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from tests.redis_server import RedisServer
+
+from mikroroom.core.effects import Resumed, Seated, Suspended
+from mikroroom.protocol import events
+from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
+from mikroroom.stores.port import Kept
+
+from .farm import LEASE, Farm, comes_back, dies, inside, loses, names_of, offers, says, until
+from .shelf import CODE, Shelf, precreated
+
+KEPT = Kept(7, 3, 5, [b'{"seq":7}'])
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    """One for all."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def farm(server: RedisServer) -> AsyncIterator[Farm]:
+    """Workers with keys of their own."""
+    farm = Farm(server)
+    yield farm
+    await farm.close()
+
+
+async def two_with_ada_and_bob(farm: Farm) -> tuple[Shelf, Shelf, str, str]:
+    """Ada on the first worker, Bob on the second; both may come back, and nobody has heard anything yet."""
+    first, second = await farm.worker(), await farm.worker()
+    ada = await first.opens(resume_token="ada's")
+    bob = await second.joins(resume_token="bob's")
+    await until(lambda: CODE in first.far and CODE in second.far)
+    first.heard(), second.heard()
+    return first, second, ada, bob
+
+
+# Changes
+
+
+async def test_every_worker_with_people_in_a_room_hears_of_a_change_in_the_same_words(farm: Farm) -> None:
+    first, second, _, _ = await two_with_ada_and_bob(farm)
+    third = await farm.worker()
+    cleo = await third.joins(name="Cleo")
+    await until(lambda: len(first.delivered) >= 3 and len(second.delivered) >= 3)
+    heard = [shelf.heard() for shelf in (first, second, third)]
+    assert [type(effect) for effect in heard[2]][:1] == [Seated]
+    told = [[effect for effect in effects if not isinstance(effect, Seated)] for effects in heard]
+    assert told[0] == told[1] == told[2]
+    assert names_of(heard[0]) == ["Send"] * len(told[0]), "Cleo's seat is only the third worker's concern"
+    assert cleo in (await first.looks()).participants
+
+
+async def test_workers_without_people_in_a_room_hear_nothing_of_it(farm: Farm) -> None:
+    first, second = await farm.worker(), await farm.worker()
+    await first.opens()
+    await first.joins()
+    await farm.catches_up(first, second)
+    assert second.heard() == []
+
+
+async def test_what_one_worker_does_another_sees_at_once(farm: Farm) -> None:
+    """A refusal is no worse for wear: it is by the newest room."""
+    first, second = await farm.worker(), await farm.worker()
+    await first.makes(precreated(max_participants=1))
+    for _ in range(20):
+        bob = await second.joins()
+        with pytest.raises(Refusal) as refused:
+            await first.joins()
+        assert refused.value.code is ErrorCode.ROOM_FULL
+        await second.leaves(bob)
+        cleo = await first.joins(name="Cleo")
+        await first.leaves(cleo)
+
+
+async def test_the_last_seat_goes_once_however_many_workers_ask(farm: Farm) -> None:
+    shelves = [await farm.worker() for _ in range(3)]
+    await shelves[0].makes(precreated(max_participants=4))
+    outcomes = await asyncio.gather(
+        *(shelf.joins() for _ in range(6) for shelf in shelves), return_exceptions=True
+    )
+    seated = [outcome for outcome in outcomes if isinstance(outcome, str)]
+    refused = [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
+    assert (len(seated), len(refused)) == (4, 14)
+    assert set((await shelves[0].looks()).participants) == set(seated)
+
+
+async def test_a_commit_whose_answer_is_lost_takes_effect_once(farm: Farm) -> None:
+    first, second, _, _ = await two_with_ada_and_bob(farm)
+    for number in range(5):
+        joining = asyncio.create_task(first.joins(name="Dan"))
+        # Somewhere on the way of its commit.
+        for _ in range(number):
+            await asyncio.sleep(0)
+        await farm.redis.client_kill_filter(_type="normal", skipme=True)
+        await joining
+    await until(lambda: sum(isinstance(effect, Seated) for effect in first.delivered) == 5)
+    assert len((await second.looks()).participants) == 7
+
+
+# Talk
+
+
+async def test_talk_goes_to_the_workers_of_those_who_are_to_hear_it(farm: Farm) -> None:
+    first, second, _ada, bob = await two_with_ada_and_bob(farm)
+    third = await farm.worker()
+    cleo = await third.joins(name="Cleo")
+    await until(lambda: cleo in first.far.get(CODE, ()))
+    says(first, "to all elsewhere")
+    offers(first, bob, 1)
+    await farm.catches_up(first, second, third)
+    assert [who for who, _ in second.talk] == [bob, bob]
+    assert [who for who, _ in third.talk] == [cleo]
+    assert first.talk == []
+
+
+async def test_talk_stays_in_order_with_what_its_speaker_does(farm: Farm) -> None:
+    first, second, ada, bob = await two_with_ada_and_bob(farm)
+    for number in range(50):
+        offers(first, bob, number)
+    await first.leaves(ada)
+    await until(lambda: events.ParticipantLeft in second.heard_events())
+    assert [json.loads(said[HEADROOM:])["timestamp"] for _, said in second.talk] == list(range(50))
+
+
+async def test_a_batch_that_is_sent_twice_is_heard_once(farm: Farm) -> None:
+    first, second, _, bob = await two_with_ada_and_bob(farm)
+    post = inside(first).post
+    offers(first, bob, 1)
+    await post.drained()
+    post._batches -= 1
+    offers(first, bob, 2)
+    await farm.catches_up(first, second)
+    assert len(second.talk) == 1
+
+
+async def test_who_speaks_while_too_much_waits_is_refused(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _, _, bob = await two_with_ada_and_bob(farm)
+    monkeypatch.setattr("mikroroom.stores.redis.post.MOST_WAITING", 10)
+    offers(first, bob, 1)
+    with pytest.raises(Refusal) as refused:
+        offers(first, bob, 2)
+    assert refused.value.code is ErrorCode.SERVER_ERROR
+    with pytest.raises(Refusal):
+        says(first, "hello")
+    await inside(first).post.drained()
+    offers(first, bob, 3)
+
+
+# People who move
+
+
+async def test_who_resumes_elsewhere_takes_along_what_it_was_told(farm: Farm) -> None:
+    first, second, ada, _ = await two_with_ada_and_bob(farm)
+    first.mailboxes[ada] = KEPT
+    await comes_back(second, "ada's")
+    assert first.departures == [(ada, CloseCode.REPLACED)]
+    assert second.arrivals == [(ada, None), (ada, KEPT)], "expected first, and there before the step is done"
+    assert [effect.id for effect in second.heard() if isinstance(effect, Resumed)] == [ada]
+    assert not any(isinstance(effect, Resumed | Seated) for effect in first.heard())
+
+
+async def test_what_is_said_to_somebody_who_has_moved_goes_to_where_it_is(farm: Farm) -> None:
+    """Also by those who do not know yet; once, and in order."""
+    first, second, ada, bob = await two_with_ada_and_bob(farm)
+    third = await farm.worker()
+    await third.joins(name="Cleo")
+    await until(lambda: ada in third.far.get(CODE, ()))
+    stale = third.far[CODE]
+    await comes_back(second, "ada's")
+    await farm.catches_up(third)
+    third.far[CODE] = stale
+    offers(third, ada, 1)
+    says(third, "hello")
+    await farm.catches_up(third, first, second)
+    assert first.talk == []
+    assert sorted(who for who, _ in second.talk) == sorted([ada, ada, bob])
+
+
+async def test_who_moves_hears_nothing_twice_that_it_was_told_before(farm: Farm) -> None:
+    """What those on its former worker said goes with its mailbox, and is on its way to its new one too."""
+    first, second, _ada, bob = await two_with_ada_and_bob(farm)
+    cleo = await first.joins(name="Cleo")
+    await until(lambda: cleo in second.far.get(CODE, ()))
+    stale = first.far[CODE]
+    await comes_back(second, "ada's")
+    await farm.catches_up(first)
+    assert stale is not None
+    first.far[CODE] = stale
+    says(first, "Cleo's, which Ada's mailbox has")
+    await farm.catches_up(first, second)
+    assert [who for who, _ in second.talk] == [bob]
+
+
+async def test_whom_its_own_worker_took_for_elsewhere_hears_what_was_said_meanwhile(farm: Farm) -> None:
+    _first, second, ada, _bob = await two_with_ada_and_bob(farm)
+    stale = second.far[CODE]
+    await comes_back(second, "ada's")
+    assert stale is not None
+    second.far[CODE] = stale
+    says(second, "Bob's, who does not know that Ada is here")
+    await farm.catches_up(second)
+    assert [who for who, _ in second.talk] == [ada]
+
+
+async def test_a_worker_that_sends_no_mailbox_is_not_waited_for_for_long(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mikroroom.stores.redis.arrivals.PATIENCE", 0.05)
+    first, second, ada, _ = await two_with_ada_and_bob(farm)
+    first.store.note_taken(CODE, ada, 12)
+    await until(lambda: not first.store._taken)  # type: ignore[attr-defined]
+    await dies(first)
+    await comes_back(second, "ada's")
+    assert second.arrivals == [(ada, None), (ada, Kept(0, 12, 0, [], is_whole=False))]
+
+
+# Workers that go
+
+
+async def test_the_people_of_a_worker_that_died_have_their_places_elsewhere(farm: Farm) -> None:
+    first, second, ada, bob = await two_with_ada_and_bob(farm)
+    cleo = await first.joins(name="Cleo")
+    await farm.catches_up(second)
+    second.heard()
+    name = inside(first).name
+    await dies(first)
+    await farm.redis.zadd(farm.prefix + "workers", {name: 1})
+    farm.clock.passes(int(LEASE * 1_000))
+    inside(second).life.beat_now()
+    await until(lambda: any(isinstance(effect, Suspended) for effect in second.delivered))
+    assert (ada, None) in second.arrivals
+    assert [effect.id for effect in second.heard() if isinstance(effect, Suspended)] == [ada]
+    room = await second.looks()
+    assert set(room.participants) == {ada, bob} and set(room.suspended) == {ada}, f"{cleo} cannot come back"
+    await until(lambda: len(second.arrivals) == 2)
+    await comes_back(second, "ada's")
+    assert (await second.looks()).suspended == {}
+
+
+async def test_nobody_is_taken_for_dead_by_who_was_out_of_touch(farm: Farm) -> None:
+    """When Redis was away, the others could not say either that they live."""
+    first, second, _ada, _bob = await two_with_ada_and_bob(farm)
+    await farm.redis.zadd(farm.prefix + "workers", {inside(first).name: 1})
+    inside(second).life.beat_now()
+    await farm.catches_up(first, second)
+    inside(first).life.beat_now()
+    assert set((await second.looks()).suspended) == set()
+
+
+async def test_a_worker_that_leaves_hands_its_people_over(farm: Farm) -> None:
+    first, second, ada, _bob = await two_with_ada_and_bob(farm)
+    first.mailboxes[ada] = KEPT
+    await loses(first, ada)
+    leaver = inside(first).name
+    await first.store.stop({ada: KEPT})
+    await until(lambda: (ada, KEPT) in second.arrivals)
+    assert set((await second.looks()).suspended) == {ada}
+    assert [name for name, _ in await farm.key("workers")] == [inside(second).name.encode()]
+    assert await farm.key("inbox", leaver) is None
+    farm.shelves.remove(first)
+
+
+async def test_the_last_worker_leaves_what_it_has_for_the_next(farm: Farm) -> None:
+    first = await farm.worker()
+    ada = await first.opens(resume_token="ada's")
+    await loses(first, ada)
+    await first.store.stop({ada: KEPT})
+    farm.shelves.remove(first)
+    second = await farm.worker()
+    await until(lambda: (ada, KEPT) in second.arrivals)
+    await comes_back(second, "ada's")
+    assert set((await second.looks()).participants) == {ada}
+
+
+async def test_workers_that_leave_together_do_not_wait_for_each_other(farm: Farm) -> None:
+    first, second, ada, bob = await two_with_ada_and_bob(farm)
+    for shelf in (first, second):
+        shelf.mailboxes |= {ada: KEPT, bob: KEPT}
+    async with asyncio.timeout(1.5):
+        await asyncio.gather(*(shelf.store.stop({ada: KEPT, bob: KEPT}) for shelf in (first, second)))
+    farm.shelves.clear()
+    third = await farm.worker()
+    await until(lambda: (ada, KEPT) in third.arrivals and (bob, KEPT) in third.arrivals)
+    assert set((await third.looks()).suspended) == {ada, bob}
