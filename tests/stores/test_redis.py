@@ -1,6 +1,7 @@
 """Several workers over one Redis: who is told what, in which order, when people move and when workers go."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -8,6 +9,7 @@ from tests.redis_server import RedisServer
 
 from mikroroom.core.effects import Resumed, Seated, Suspended
 from mikroroom.protocol import events
+from mikroroom.protocol.codec import HEADROOM
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
 from mikroroom.stores.port import Kept
 
