@@ -41,6 +41,10 @@ class Arrivals:
         self._arrivals: dict[str, Arrival] = {}
         self._looking: set[asyncio.Task[None]] = set()
 
+    def any(self) -> bool:
+        """Whether somebody's mailbox is on its way here."""
+        return bool(self._arrivals)
+
     def expect(self, participant_id: str, arrival: Arrival, *, is_alive: bool) -> None:
         """Someone was on another worker, which lives as far as we know."""
         self._finish(participant_id)

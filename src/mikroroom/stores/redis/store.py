@@ -40,14 +40,17 @@ class RedisStore:
         self._worker.start()
 
     async def stop(self, kept: Mapping[str, Kept]) -> None:
-        """See ``port.Store``. Whoever has a place here is given one on another worker, if there is one."""
+        """See ``port.Store``. Whoever has a place here is given one on another worker, if there is one.
+
+        What was told is asked for one by one, as people go.
+        """
         worker, self._worker = self._worker, None
         if self._tidying is not None:
             self._tidying.cancel()
             self._tidying = None
         if worker is not None:
             self._write_taken(worker)
-            await worker.stop(kept)
+            await worker.stop()
 
     def counts(self, local: Counts) -> Counts:
         """See ``port.Store``."""

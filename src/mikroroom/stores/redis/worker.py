@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -30,8 +30,9 @@ from mikroroom.stores.redis.record import Entry, Homes, decode_entry, decode_rec
 
 log = logging.getLogger(__name__)
 
-# Seconds that a stop gives to moving people elsewhere.
+# Seconds that a stop gives to moving people elsewhere, and to leaving behind what nobody took.
 MOVE_PATIENCE = 3.0
+LEAVE_PATIENCE = 1.0
 # Milliseconds for which what people were told outlives a stop that leaves nobody to keep it.
 KEPT_LETTERS = 600_000
 # So many rooms of a worker that is gone are seen to at a time.
@@ -62,7 +63,7 @@ class Worker:
         self.inbox = Inbox(self.link, prefix, self.name, self._open)
         self.life = Life(self.link, prefix, self.name, settings.worker_lease, clocks.steady, self)
         self.clock = self.life.time if clocks.is_agreed else clocks.steady
-        self.arrivals = Arrivals(self.link, receiver.take_over)
+        self.arrivals = Arrivals(self.link, self._take_over)
         self.desk = Desk(
             self.link,
             self.post,
@@ -100,23 +101,30 @@ class Worker:
         self.life.start()
         self._do(self._look_for_missed())
 
-    async def stop(self, kept: Mapping[str, Kept]) -> None:
+    async def stop(self) -> None:
         """Leave in good order: whoever has a place here has it elsewhere, or once another worker starts."""
         self._is_leaving = True
         self.life.stop()
         with suppress(TimeoutError, RedisError, OutOfReach):
             async with asyncio.timeout(MOVE_PATIENCE):
-                await self.desk.idle()
+                await self._finish()
                 await self._move_out()
         with suppress(TimeoutError, RedisError, OutOfReach):
-            async with asyncio.timeout(1.0):
-                await self._leave_behind(kept)
+            async with asyncio.timeout(LEAVE_PATIENCE):
+                await self._leave_behind()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.desk.stop()
         await self.inbox.stop()
         await self.link.stop()
+
+    async def _finish(self) -> None:
+        """See to the end what was begun: requests, and people on their way here."""
+        await self.desk.idle()
+        while self._seeing_to or self.arrivals.any():
+            await self._change()
+        await self.desk.idle()
 
     async def _move_out(self) -> None:
         """Ask another worker to take all who have a place here, and send on what they were told."""
@@ -126,23 +134,29 @@ class Worker:
         if others and self.copies:
             self.post.write(secrets.choice(others).decode(), encode(("inherit", self.name)))
             while self.copies and not self._is_declined:
-                self._has_changed.clear()
-                await self._has_changed.wait()
+                await self._change()
         await self.post.drained()
 
-    async def _leave_behind(self, kept: Mapping[str, Kept]) -> None:
+    async def _change(self) -> None:
+        """Something is other than it was."""
+        self._has_changed.clear()
+        await self._has_changed.wait()
+
+    async def _leave_behind(self) -> None:
         """What people were told who have found no other place; then nobody waits for this worker any more."""
-        here = [
-            who
-            for copy in self.copies.values()
-            for who, home in copy.record.homes.items()
-            if home == self.name
-        ]
-        for who in here:
-            if who in kept:
-                key = self.link.key("kept", who)
-                self.link.call(b"SET", key, encode(kept[who]), b"PX", KEPT_LETTERS)
+        for copy in self.copies.values():
+            for who, home in copy.record.homes.items():
+                if home == self.name:
+                    self._leave_mailbox(who)
         await self.link.run("bury", self.name, 1)
+
+    def _leave_mailbox(self, who: str) -> None:
+        kept = self._receiver.part_with(who, CloseCode.RESTARTING)
+        if kept is not None:
+            if kept.is_whole and len(kept.messages) == kept.count:
+                # Number 1 holds tokens, and is to come to nobody's disk.
+                del kept.messages[:1]
+            self.link.call(b"SET", self.link.key("kept", who), encode(kept), b"PX", KEPT_LETTERS)
 
     # What beats find out; see life.Witness
 
@@ -206,6 +220,7 @@ class Worker:
             log.warning(Line("not-inherited-yet", worker=worker, problem=str(error)))
         finally:
             self._seeing_to.discard(worker)
+            self._has_changed.set()
 
     async def _inherit_room(self, worker: str, code: str) -> None:
         def take_on(room: Room, homes: Homes, now: int) -> Effects:
@@ -270,6 +285,10 @@ class Worker:
                 self.arrivals.take(what, msgspec.msgpack.decode(said, type=Kept))
             case "w":
                 self._read(*msgspec.msgpack.decode(said))
+
+    def _take_over(self, who: str, kept: Kept | None) -> None:
+        self._receiver.take_over(who, kept)
+        self._has_changed.set()
 
     def _hear_all(self, code: str, origin: str, seen: int, frame: bytearray) -> None:
         """Something was said to a room on ``origin``, whose own as of version ``seen`` have heard it."""
