@@ -23,7 +23,7 @@ from mikroroom.core.effects import (
     Suspended,
     WrongToken,
 )
-from mikroroom.core.resume import Returner, lapse, lose, restore, resume
+from mikroroom.core.resume import Returner, forsake, lapse, lose, restore, resume
 from mikroroom.core.room import Newcomer, Policy, Room, join, leave, open_room
 from mikroroom.core.rules import act
 from mikroroom.core.secrets import Password, digest_token
@@ -165,6 +165,12 @@ class Stage:
         self.seated, self.held, self.suspended, self.connections = {}, set(), {}, {}
         self._carry_out(restore(self.room, self.now, self.policy), is_restart=True)
 
+    def forsakes(self, *names: str) -> None:
+        """The worker that these were on is no more; here is the one that keeps their places."""
+        for name in names:
+            self.suspended.pop(name, None)
+        self._carry_out(forsake(self.room, names, self.now, self.policy), is_forsaken=True)
+
     def does(self, name: str, request: requests.Message) -> None:
         """Ask for something."""
         self._carry_out(act(self.room, name, request, self.now, self.policy))
@@ -236,7 +242,12 @@ class Stage:
             self.tokens[newcomer.id] = newcomer.resume_token
 
     def _carry_out(
-        self, effects: Effects, *, returner: Returner | None = None, is_restart: bool = False
+        self,
+        effects: Effects,
+        *,
+        returner: Returner | None = None,
+        is_restart: bool = False,
+        is_forsaken: bool = False,
     ) -> None:
         # Who is about to be put where it is already, or was before the restart.
         returned: set[str] = set()
@@ -249,11 +260,11 @@ class Stage:
                     returned.discard(name)
                 case Gone(name) | Close(name):
                     # After a restart there are people whom nobody knows: who cannot come back.
-                    self._goes(effect, name, is_known=not is_restart)
+                    self._goes(effect, name, is_known=not is_restart and not is_forsaken)
                 case Suspended(name, code, address):
                     assert code == CODE
                     self._is_suspended(name, address, is_known=not is_restart)
-                    returned |= {name} if is_restart else set()
+                    returned |= {name} if is_restart or is_forsaken else set()
                 case Resumed():
                     assert returner is not None
                     self._comes_back(effect, returner)

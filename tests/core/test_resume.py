@@ -845,3 +845,63 @@ def test_room_waits_for_whoever_was_lost_after_one_whose_window_ends_first() -> 
     assert stage.room.expires_at == stage.now + RESUME_WINDOW - 1_000
     stage.joins("cleo")
     assert stage.room.participants["cleo"].is_host
+
+
+# A worker that is gone
+
+
+def test_who_may_come_back_keeps_its_place_when_its_worker_is_gone_and_the_others_go_on() -> None:
+    """R41, on another worker than the one that was lost."""
+    stage = meeting("ada", "bob", "cleo", may_resume=True)
+    stage.passes(1_000)
+    stage.forsakes("bob")
+    assert stage.heard() == {
+        "ada": ["participant-updated bob disconnected"],
+        "cleo": ["participant-updated bob disconnected"],
+    }
+    assert stage.room.suspended == {"bob": stage.now + RESUME_WINDOW}
+    stage.resumes("bob")
+    assert stage.room.suspended == {}
+
+
+def test_who_was_away_when_its_worker_went_has_all_of_its_window_again_and_nobody_hears_so() -> None:
+    stage = meeting("ada", "bob", may_resume=True)
+    stage.is_lost("bob")
+    stage.heard()
+    stage.passes(RESUME_WINDOW - 1)
+    stage.forsakes("bob")
+    assert stage.heard() == {}
+    assert stage.room.suspended == {"bob": stage.now + RESUME_WINDOW}
+
+
+def test_who_cannot_come_back_is_gone_with_its_worker_and_is_to_connect_again() -> None:
+    stage = meeting("ada", "bob")
+    stage.joins("cleo", may_resume=True)
+    stage.heard()
+    stage.forsakes("ada", "bob")
+    assert stage.heard() == {
+        "ada": ["participant-left bob", "closed 1012"],
+        "bob": ["closed 1012"],
+        "cleo": [
+            "participant-left bob",
+            "participant-left ada",
+            "moderator-action server cleo make-moderator",
+            "participant-updated cleo moderator host",
+        ],
+    }
+
+
+def test_waiting_people_of_a_worker_that_is_gone_wait_on_if_they_may_come_back() -> None:
+    stage = locked_meeting("ada", "bob", waiting=("cleo",))
+    stage.joins("dora", may_resume=True)
+    stage.heard()
+    stage.forsakes("cleo", "dora")
+    assert stage.heard() == {"ada": ["participant-left cleo"], "cleo": ["closed 1012"]}
+    assert (stage.held, set(stage.room.suspended)) == ({"dora"}, {"dora"})
+
+
+def test_a_room_all_of_whose_people_are_forsaken_lingers() -> None:
+    """R4."""
+    stage = meeting("ada", "bob")
+    stage.forsakes("ada", "bob")
+    assert stage.room.expires_at == stage.now + RESUME_WINDOW

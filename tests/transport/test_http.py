@@ -289,7 +289,7 @@ async def test_a_fault_of_ours_is_a_500_in_json_and_a_line_in_the_log(
     def fails() -> int:
         raise ZeroDivisionError("somewhere deep")
 
-    monkeypatch.setattr(app.state.hub, "active_rooms", fails)
+    monkeypatch.setattr(app.state.hub, "census", fails)
     async with visit(app) as client:
         response = await client.get("/health")
         assert_error(response, 500, "Internal server error")

@@ -198,20 +198,18 @@ class Hub:
                 case Lapsed(tokens):
                     self.limits.remember_lapsed(tokens)
                 case _:
-                    self._send(effect.id, heard.pop(effect.id, []))
+                    self.roster.tell(effect.id, heard.pop(effect.id, []))
                     stray = self.roster.carry_out(effect, now)
                     if stray is not None:
                         # Whoever it is gave up before this was committed.
                         asyncio.get_running_loop().call_soon(self._take_out, effect.id, code, stray)
         for participant_id, frames in heard.items():
-            self._send(participant_id, frames)
+            self.roster.tell(participant_id, frames)
 
     def hear(self, participant_ids: Iterable[str], frame: Frame) -> None:
         """These hear something that was said on another worker. See ``stores.port.Receiver``."""
         for participant_id in participant_ids:
-            person = self.roster.get(participant_id)
-            if person is not None:
-                person.send(frame)
+            self.roster.tell(participant_id, [frame])
 
     def meet(self, code: str, far: Far | None) -> None:
         """See ``stores.port.Receiver``."""
@@ -236,15 +234,6 @@ class Hub:
     def cut_off(self, code: str) -> None:
         """See ``stores.port.Receiver``."""
         self.roster.cut_off(code)
-
-    def _send(self, participant_id: str, frames: list[Frame]) -> None:
-        person = self.roster.get(participant_id)
-        if person is None:
-            return
-        if len(frames) == 1:
-            person.send(frames[0])
-        elif frames:
-            person.send_all(frames)
 
     def _relay(self, session: Session, request: requests.Relay) -> None:
         """To one other participant, unread (R14)."""

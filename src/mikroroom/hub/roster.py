@@ -53,6 +53,18 @@ class Roster:
         """Someone, if it can be reached here."""
         return self._people.get(participant_id)
 
+    def tell(self, participant_id: str, frames: list[Frame]) -> None:
+        """Someone hears this, if it can be reached here."""
+        person = self._people.get(participant_id)
+        if person is None:
+            return
+        if self._arrivals and participant_id in self._arrivals:
+            self._arrivals[participant_id].heard += frames
+        elif len(frames) == 1:
+            person.send(frames[0])
+        elif frames:
+            person.send_all(frames)
+
     def expect(
         self, session: Session, participant_id: str, code: str, *, is_resumable: bool, client_seq: int
     ) -> None:
@@ -140,7 +152,8 @@ class Roster:
     def take_over(self, participant_id: str, kept: Kept | None, now: int) -> None:
         """What was told to someone expected; None if nobody knows any more.
 
-        It is put before what has been said to it here meanwhile.
+        Then comes what the store brought meanwhile, and then what was said here: those who said it may have
+        said something before to where this one was, and that was brought.
         """
         arrival = self._arrivals.pop(participant_id, None)
         mailbox = self._people.get(participant_id)
@@ -158,8 +171,8 @@ class Roster:
                 self._hold(participant_id)
             else:
                 self._seat(participant_id, arrival.seats)
-        if said:
-            mailbox.send_all(said)
+        if arrival.heard or said:
+            mailbox.send_all([*arrival.heard, *said])
 
     def part_with(self, participant_id: str, reason: CloseCode) -> Kept | None:
         """Someone's place is on another worker now. Returns what it was told; closes its connection here."""
@@ -168,6 +181,8 @@ class Roster:
             return None
         arrival = self._arrivals.pop(participant_id, None)
         if arrival is not None:
+            said = mailbox.take_said()
+            mailbox.send_all([*arrival.heard, *said])
             mailbox.has_gap = True
         kept = mailbox.save(tokens=True)
         self._take_away(mailbox, participant_id)
@@ -344,9 +359,10 @@ class Roster:
 class _Arrival:
     """Someone whose mailbox is on its way here; and if it is back already, on which connection, and how."""
 
-    __slots__ = ("comeback", "last_seq", "seats", "session")
+    __slots__ = ("comeback", "heard", "last_seq", "seats", "session")
 
     def __init__(self) -> None:
+        self.heard: list[Frame] = []
         self.comeback: Resumed | None = None
         self.session: Session | None = None
         self.last_seq = 0

@@ -8,11 +8,11 @@ import asyncio
 from collections.abc import Callable
 
 import msgspec
-from redis.exceptions import RedisError
 
 from mikroroom.stores.port import Kept
 from mikroroom.stores.redis.desk import Request
-from mikroroom.stores.redis.link import Link, OutOfReach
+from mikroroom.stores.redis.link import Link
+from mikroroom.stores.redis.wire import OutOfReach, Refused
 
 # Seconds within which a worker that lives sends what it has.
 PATIENCE = 1.0
@@ -105,7 +105,7 @@ class Arrivals:
             kept = await self._link.call(b"GETDEL", self._link.key("kept", participant_id))
             room = self._link.key("room", arrival.code)
             count = await self._link.call(b"HGET", room, f"c:{participant_id}")
-        except (RedisError, OutOfReach):
+        except (Refused, OutOfReach):
             pass  # then nobody knows
         if self._arrivals.get(participant_id) is arrival:
             if arrival.kept is None:

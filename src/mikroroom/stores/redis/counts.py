@@ -4,11 +4,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from redis.exceptions import RedisError
-
 from mikroroom.settings import Settings
 from mikroroom.stores.port import Admission, Counts
-from mikroroom.stores.redis.link import OutOfReach
+from mikroroom.stores.redis.wire import OutOfReach, Refused
 
 MINUTE = 60_000
 # So often may a participant come back without that being a new connection.
@@ -28,7 +26,7 @@ class SharedCounts:
         limit = self._settings.connections_per_minute
         try:
             wait, taken_at, is_extra = await self._run("connect", address, limit, MINUTE)
-        except (RedisError, OutOfReach):
+        except (Refused, OutOfReach):
             return await self._local.take_connection(address)
         return Admission(wait, taken_at, bool(is_extra))
 
@@ -37,7 +35,7 @@ class SharedCounts:
         limit = self._settings.connections_per_minute
         try:
             return bool(await self._run("count", "connections", address, limit, MINUTE, 1, 0))
-        except (RedisError, OutOfReach):
+        except (Refused, OutOfReach):
             return await self._local.is_crowded(address)
 
     def give_back(self, address: str, taken_at: int) -> None:
@@ -54,21 +52,21 @@ class SharedCounts:
         """See ``stores.port.Counts``."""
         try:
             return int(await self._count("rooms", address, self._settings.rooms_per_minute, take=True))
-        except (RedisError, OutOfReach):
+        except (Refused, OutOfReach):
             return await self._local.take_room(address)
 
     async def room_wait(self, address: str) -> int:
         """See ``stores.port.Counts``."""
         try:
             return int(await self._count("rooms", address, self._settings.rooms_per_minute, take=False))
-        except (RedisError, OutOfReach):
+        except (Refused, OutOfReach):
             return await self._local.room_wait(address)
 
     async def guess_wait(self, address: str) -> int:
         """See ``stores.port.Counts``."""
         try:
             return int(await self._count("guesses", address, self._settings.guesses_per_minute, take=False))
-        except (RedisError, OutOfReach):
+        except (Refused, OutOfReach):
             return await self._local.guess_wait(address)
 
     def add_guess(self, address: str) -> None:
@@ -82,7 +80,7 @@ class SharedCounts:
             return True
         try:
             return bool(await self._run("lapsed", token.hex()))
-        except (RedisError, OutOfReach):
+        except (Refused, OutOfReach):
             return True  # whether it is a guess nobody can tell now
 
     def _send(self, name: str, *arguments: str | int) -> None:

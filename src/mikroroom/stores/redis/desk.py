@@ -17,9 +17,10 @@ from mikroroom.core.room import Policy, Room
 from mikroroom.logs import Line
 from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.stores.redis.copy import Action, Copy, Draft, absences, copy_of, lapsed_tokens
-from mikroroom.stores.redis.link import Link, OutOfReach, Reply
+from mikroroom.stores.redis.link import Link
 from mikroroom.stores.redis.post import Post
 from mikroroom.stores.redis.record import Entry, How, Record, decode_record, decode_room, encode, without_old
+from mikroroom.stores.redis.wire import OutOfReach, Reply
 
 log = logging.getLogger(__name__)
 

@@ -5,12 +5,10 @@ import logging
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
-
-from redis.exceptions import RedisError
 
 from mikroroom.logs import Line
-from mikroroom.stores.redis.link import CONNECT_PATIENCE, PAUSES, Link, OutOfReach, packed
+from mikroroom.stores.redis.link import LOOK_EVERY, PAUSES, Link
+from mikroroom.stores.redis.wire import OutOfReach, Refused, Reply, Wire, connect, packed
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +27,17 @@ Open = Callable[[bytes, bytes], None]
 class Inbox:
     """The stream of one worker. ``open_letter`` is called with each field and value in it."""
 
-    def __init__(self, link: Link, prefix: str, worker: str, open_letter: Open) -> None:
+    def __init__(self, link: Link, worker: str, open_letter: Open) -> None:
         self._link = link
-        self._key = f"{prefix}inbox:{worker}"
+        self._key = link.key("inbox", worker)
         self._worker = worker
         self._open = open_letter
+        self._loop = asyncio.get_running_loop()
+        self._wire: Wire | None = None
         self._last = b"0-0"
+        # From which entry on is being read, and since when.
+        self._asked = b""
+        self._asked_at = 0.0
         self._read_bytes = 0
         self._trimmed_at = 0.0
         self._running: asyncio.Task[None] | None = None
@@ -59,44 +62,56 @@ class Inbox:
     async def _run(self) -> None:
         attempts = 0
         while True:
-            connection = self._link.new_connection()
-            try:
-                async with asyncio.timeout(CONNECT_PATIENCE):
-                    await connection.connect()  # type: ignore[no-untyped-call]  # redis-py says no more of it
-                while True:
-                    await self._read(connection)
-                    attempts = 0
-            except (RedisError, OSError, TimeoutError, OutOfReach, EOFError):
-                pass  # the link tells of it
-            finally:
-                with suppress(RedisError, OSError, TimeoutError):
-                    await connection.disconnect(nowait=True)
-            await asyncio.sleep(PAUSES[min(attempts, len(PAUSES) - 1)] * (0.5 + random.random()))  # noqa: S311
+            # Of what goes wrong here the link tells, which has the same trouble.
+            with suppress(OutOfReach):
+                wire = await connect(self._link.pool)
+                try:
+                    await self._serve(wire)
+                finally:
+                    wire.cut()
+                attempts = 0
+            pause = PAUSES[min(attempts, len(PAUSES) - 1)]
             attempts += 1
+            await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311
 
-    async def _read(self, connection: Any) -> None:
-        command = packed(b"XREAD", b"COUNT", TOGETHER, b"BLOCK", BLOCK, b"STREAMS", self._key, self._last)
-        before = self._last
-        await connection.send_packed_command(command, check_health=False)
-        reply = await connection.read_response(disable_decoding=True, timeout=READ_PATIENCE)
-        if not reply or self._last != before:
+    async def _serve(self, wire: Wire) -> None:
+        """Read until the connection is lost, or an answer is overdue."""
+        self._wire = wire
+        wire.take = self._take
+        self._ask(wire)
+        while not wire.is_lost.done() and self._loop.time() - self._asked_at < READ_PATIENCE:
+            await asyncio.wait((wire.is_lost,), timeout=LOOK_EVERY)
+
+    def _ask(self, wire: Wire) -> None:
+        self._asked, self._asked_at = self._last, self._loop.time()
+        wire.send(packed(b"XREAD", b"COUNT", TOGETHER, b"BLOCK", BLOCK, b"STREAMS", self._key, self._last))
+
+    def _take(self, reply: Reply) -> None:
+        wire = self._wire
+        if wire is None or wire.is_lost.done():
             return
-        for name, fields in reply[0][1]:
-            self._last = name
-            for at in range(0, len(fields), 2):
-                self._read_bytes += len(fields[at + 1])
-                self._take(fields[at], fields[at + 1])
-        self._trim()
+        if isinstance(reply, Refused):
+            wire.cut()
+            return
+        # Not where the stream has become another one meanwhile.
+        if reply and self._last == self._asked:
+            for name, fields in reply[0][1]:
+                self._last = name
+                self._open_all(fields)
+            self._trim()
+        self._ask(wire)
 
-    def _take(self, field: bytes, value: bytes) -> None:
-        try:
-            self._open(field, value)
-        except Exception:
-            # A fault of ours with one letter must not keep the others from being read.
-            log.exception(Line("letter-failed", kind=field[:1].decode(errors="replace")))
+    def _open_all(self, fields: list[bytes]) -> None:
+        for field, value in zip(fields[::2], fields[1::2], strict=True):
+            self._read_bytes += len(value)
+            try:
+                self._open(field, value)
+            except Exception:
+                # A fault of ours with one letter must not keep the others from being read.
+                log.exception(Line("letter-failed", kind=field.decode(errors="replace")))
 
     def _trim(self) -> None:
-        now = asyncio.get_running_loop().time()
-        if self._read_bytes >= TRIM_BYTES or (self._read_bytes and now - self._trimmed_at >= TRIM_EVERY):
+        now = self._loop.time()
+        if self._read_bytes >= TRIM_BYTES or now - self._trimmed_at >= TRIM_EVERY:
             self._link.run("trim", self._worker, self._last, self._read_bytes)
             self._read_bytes, self._trimmed_at = 0, now

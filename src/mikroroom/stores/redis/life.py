@@ -5,11 +5,10 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from redis.exceptions import RedisError
-
 from mikroroom.logs import Line
-from mikroroom.stores.redis.link import Ask, Link, OutOfReach, Reply
+from mikroroom.stores.redis.link import Ask, Link
 from mikroroom.stores.redis.scripts import script
+from mikroroom.stores.redis.wire import OutOfReach, Refused, Reply
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +95,7 @@ class Life:
             self._wake.clear()
             try:
                 self._take(await self._link.run("beat", *self._arguments()))
-            except (RedisError, OutOfReach):
+            except (Refused, OutOfReach):
                 self.in_touch_since = None
             except Exception:
                 log.exception(Line("beat-failed"))

@@ -1,8 +1,7 @@
-"""The way to Redis: one connection on which commands go out in the order in which they were given.
+"""The way to Redis: commands go out in the order in which they were given, many at a time.
 
-Many are under way at a time. When the connection is lost, those that may be repeated go out again on the next
-one, still in order; every script takes effect once, however often it arrives. Redis' own client is used for
-addresses, TLS and passwords, and not for its retries: it repeats commands that took effect already.
+When the connection is lost, those that may be repeated go out again on the next one, still in order; every
+script takes effect once, however often it arrives.
 """
 
 import asyncio
@@ -11,22 +10,32 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
 
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
-from redis.exceptions import RedisError, ResponseError
+from redis.asyncio.connection import ConnectionPool
 
 from mikroroom.logs import Line
 from mikroroom.stores.redis.scripts import NAMES, script
+from mikroroom.stores.redis.wire import (
+    CONNECT_PATIENCE,
+    Argument,
+    OutOfReach,
+    Piece,
+    Refused,
+    Reply,
+    Wire,
+    connect,
+    packed,
+)
 
 log = logging.getLogger(__name__)
 
-# Seconds within which a connection is made, and an answer comes.
-CONNECT_PATIENCE = 2.0
+# Seconds within which an answer comes, and between two looks at whether it has.
 ANSWER_PATIENCE = 3.0
-# Seconds between attempts to connect.
+LOOK_EVERY = 0.5
+# Seconds between attempts to connect, and after which a connection was no mere attempt.
+LASTING = 2.0
 PAUSES = 0.05, 0.1, 0.2, 0.4, 0.8
-# Answers that say nothing of the command, but that Redis is not to be used now.
+# Errors that say nothing of the command, but that Redis is not to be used now.
 UNUSABLE = (
     "BUSY",
     "CLUSTERDOWN",
@@ -40,56 +49,50 @@ UNUSABLE = (
     "NOSCRIPT",
     "OOM",
     "READONLY",
-    "WRONGPASS",
+    "UNKILLABLE",
 )
 
-Piece = bytes | bytearray | memoryview
-Argument = bytes | str | int | list[Piece]
-Reply = Any
 Ask = Callable[..., Awaitable[Reply]]
 
 
-class OutOfReach(Exception):
-    """Redis did not answer. Whether the command took effect is not known."""
-
-
 class Call:
-    """A command under way. One whose answer is awaited no more is not repeated."""
+    """A command under way, since ``sent_at``. One whose answer is awaited no more is not repeated."""
 
-    __slots__ = ("done", "is_repeatable", "pieces")
+    __slots__ = ("done", "is_repeatable", "pieces", "sent_at")
 
-    def __init__(self, pieces: "list[Piece]", done: "asyncio.Future[Reply]", *, is_repeatable: bool) -> None:
+    def __init__(self, pieces: list[Piece], done: "asyncio.Future[Reply]", *, is_repeatable: bool) -> None:
         self.pieces = pieces
         self.done = done
         self.is_repeatable = is_repeatable
+        self.sent_at = 0.0
 
 
 class Link:
-    """See the module. ``greet`` is done first on every new connection."""
+    """See the module. ``problem`` is why Redis is out of reach; None if it is not."""
 
     def __init__(self, url: str, prefix: str) -> None:
-        self._pool = ConnectionPool.from_url(
+        self.pool = ConnectionPool.from_url(
             url,
             protocol=2,
             socket_timeout=None,
             socket_connect_timeout=CONNECT_PATIENCE,
             client_name="mikroroom",
         )
+        self.problem: str | None = "not connected yet"
         self._prefix = prefix
+        self._loop = asyncio.get_running_loop()
+        self._down_since = self._loop.time()
         self._waiting: deque[Call] = deque()
         self._sent: deque[Call] = deque()
-        self._wake = asyncio.Event()
-        self._answers = asyncio.Event()
+        self._wire: Wire | None = None
+        self._is_flush_due = False
+        # Whether the log has told of the problem.
+        self._is_reported = False
         self._running: asyncio.Task[None] | None = None
-        self._greet: Callable[[Ask], Awaitable[None]] | None = None
-        self.problem: str | None = "not connected yet"
-        """Why Redis is out of reach; None if it is not."""
-        self._down_since = asyncio.get_running_loop().time()
 
     def start(self, greet: Callable[[Ask], Awaitable[None]]) -> None:
-        """Connect, again and again until ``stop``."""
-        self._greet = greet
-        self._running = asyncio.create_task(self._run())
+        """Connect, again and again until ``stop``. ``greet`` is done first on every new connection."""
+        self._running = asyncio.create_task(self._run(greet))
 
     async def stop(self) -> None:
         """Let go. What is under way is out of reach."""
@@ -98,17 +101,13 @@ class Link:
             with suppress(asyncio.CancelledError):
                 await self._running
             self._running = None
-        self._fail(OutOfReach("the connection was closed"), self._sent, self._waiting)
-        await self._pool.disconnect()
+        _fail(OutOfReach("the connection was closed"), [*self._sent, *self._waiting])
+        self._sent.clear()
+        self._waiting.clear()
 
     def is_down_for(self, seconds: float) -> bool:
         """Whether Redis has been out of reach for so long."""
-        return self.problem is not None and asyncio.get_running_loop().time() - self._down_since > seconds
-
-    def new_connection(self) -> AbstractConnection:
-        """A connection of its own, for who waits on it."""
-        connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
-        return connection
+        return self.problem is not None and self._loop.time() - self._down_since > seconds
 
     def key(self, *parts: str) -> str:
         """A key of ours."""
@@ -121,144 +120,120 @@ class Link:
         )
 
     def call(self, *command: Argument, is_repeatable: bool = False) -> "asyncio.Future[Reply]":
-        """Send a command. The answer raises ``OutOfReach`` or ``redis.exceptions.ResponseError``."""
-        done: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        """Send a command. The answer raises ``OutOfReach`` or ``Refused``."""
+        done: asyncio.Future[Reply] = self._loop.create_future()
         done.add_done_callback(_look_at)
         self._waiting.append(Call(packed(*command), done, is_repeatable=is_repeatable))
-        self._wake.set()
+        if not self._is_flush_due and self._wire is not None:
+            self._is_flush_due = True
+            self._loop.call_soon(self._flush)
         return done
 
-    async def _run(self) -> None:
-        attempts = 0
+    async def _run(self, greet: Callable[[Ask], Awaitable[None]]) -> None:
+        attempts, opened_at = 0, self._loop.time()
         while True:
-            connection = self.new_connection()
+            wire: Wire | None = None
             try:
-                await self._open(connection)
-                attempts = 0
-                await self._serve(connection)
-            except (RedisError, OSError, TimeoutError, OutOfReach, EOFError) as error:
-                self._lose(error)
+                wire = await connect(self.pool)
+                async with asyncio.timeout(ANSWER_PATIENCE):
+                    await self._open(wire, greet)
+                opened_at = self._loop.time()
+                await self._serve(wire)
+            except (OutOfReach, Refused, TimeoutError) as error:
+                self._lose(str(error) or "Redis does not answer")
+            except Exception as error:
+                # A fault of ours must not be the end of it.
+                log.exception(Line("link-failed"))
+                self._lose(str(error))
             finally:
-                with suppress(RedisError, OSError, TimeoutError):
-                    await connection.disconnect(nowait=True)
+                self._wire = None
+                if wire is not None:
+                    wire.cut()
+            if self._loop.time() - opened_at > LASTING:
+                attempts = 0
             pause = PAUSES[min(attempts, len(PAUSES) - 1)]
             attempts += 1
-            await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - so that workers do not come all at once
+            # Workers must not come all at once.
+            await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311
 
-    async def _open(self, connection: AbstractConnection) -> None:
-        async with asyncio.timeout(CONNECT_PATIENCE + ANSWER_PATIENCE):
-            await connection.connect()  # type: ignore[no-untyped-call]  # redis-py says no more of it
-
-            async def ask(*command: Argument) -> Reply:
-                await _send(connection, packed(*command))
-                return await connection.read_response(disable_decoding=True, timeout=ANSWER_PATIENCE)
-
-            for name in NAMES:
-                await ask(b"SCRIPT", b"LOAD", script(name).text)
-            if self._greet is not None:
-                await self._greet(ask)
+    async def _open(self, wire: Wire, greet: Callable[[Ask], Awaitable[None]]) -> None:
+        for name in NAMES:
+            await wire.ask(b"SCRIPT", b"LOAD", script(name).text)
+        await greet(wire.ask)
         if self.problem is not None:
             log.info(Line("redis-connected"))
         self.problem = None
+        self._is_reported = False
 
-    def _lose(self, error: Exception) -> None:
+    async def _serve(self, wire: Wire) -> None:
+        """Send and take answers until the connection is lost, or an answer is overdue."""
+        wire.take = self._take
+        self._wire = wire
+        self._flush()
+        while not wire.is_lost.done():
+            await asyncio.wait((wire.is_lost,), timeout=LOOK_EVERY)
+            if self._sent and self._loop.time() - self._sent[0].sent_at > ANSWER_PATIENCE:
+                raise OutOfReach(f"no answer within {ANSWER_PATIENCE:g} seconds")
+        raise OutOfReach(self.problem or "the connection was lost")
+
+    def _flush(self) -> None:
+        self._is_flush_due = False
+        if self._wire is None:
+            return
+        now = self._loop.time()
+        pieces: list[Piece] = []
+        for call in self._waiting:
+            if not call.done.done():
+                call.sent_at = now
+                pieces += call.pieces
+                self._sent.append(call)
+        self._waiting.clear()
+        if pieces:
+            self._wire.send(pieces)
+
+    def _take(self, reply: Reply) -> None:
+        """The answer to the oldest command."""
+        if isinstance(reply, Refused) and str(reply).startswith(UNUSABLE):
+            if self._wire is not None:
+                self.problem = str(reply)
+                wire, self._wire = self._wire, None
+                wire.take = _no_more
+                wire.cut()
+            return
+        call = self._sent.popleft()
+        if call.done.done():
+            return
+        if isinstance(reply, Refused):
+            call.done.set_exception(reply)
+        else:
+            call.done.set_result(reply)
+
+    def _lose(self, problem: str) -> None:
         """Whatever was under way is repeated on the next connection, or out of reach."""
-        problem = str(error) or type(error).__name__
-        if self.problem is None or self.problem == "not connected yet":
+        if not self._is_reported:
+            self._is_reported = True
             log.error(
                 Line("redis-failed", problem=problem, effect="rooms cannot be changed until it is back")
             )
-            self._down_since = asyncio.get_running_loop().time()
+            self._down_since = self._loop.time()
         self.problem = problem
-        again = [call for call in self._sent if call.is_repeatable and not call.done.done()]
-        lost = [call for call in self._sent if not call.is_repeatable]
+        under_way = [call for call in (*self._sent, *self._waiting) if not call.done.done()]
         self._sent.clear()
-        self._waiting.extendleft(reversed(again))
-        stale = [call for call in self._waiting if not call.is_repeatable]
-        self._waiting = deque(call for call in self._waiting if call.is_repeatable)
-        self._fail(OutOfReach(problem), lost, stale)
-
-    async def _serve(self, connection: AbstractConnection) -> None:
-        self._wake.set()
-        tasks = [
-            asyncio.create_task(self._write(connection)),
-            asyncio.create_task(self._read(connection)),
-        ]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _write(self, connection: AbstractConnection) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            calls = [call for call in self._waiting if not call.done.done()]
-            self._waiting.clear()
-            if calls:
-                self._sent.extend(calls)
-                self._answers.set()
-                await _send(connection, [piece for call in calls for piece in call.pieces])
-
-    async def _read(self, connection: AbstractConnection) -> None:
-        while True:
-            if not self._sent:
-                self._answers.clear()
-                await self._answers.wait()
-            try:
-                reply = await connection.read_response(
-                    disable_decoding=True, timeout=ANSWER_PATIENCE, disconnect_on_error=False
-                )
-            except ResponseError as error:
-                # The exception of such an answer has lost its first word, or has a class of its own.
-                if _is_unusable(error):
-                    raise
-                reply = error
-            call = self._sent.popleft()
-            if call.done.done():
-                continue
-            if isinstance(reply, Exception):
-                call.done.set_exception(reply)
-            else:
-                call.done.set_result(reply)
-
-    def _fail(self, error: Exception, *those: "deque[Call] | list[Call]") -> None:
-        for calls in those:
-            for call in calls:
-                if not call.done.done():
-                    call.done.set_exception(error)
-            calls.clear()
+        self._waiting = deque(call for call in under_way if call.is_repeatable)
+        _fail(OutOfReach(problem), [call for call in under_way if not call.is_repeatable])
 
 
-def packed(*command: Argument) -> list[Piece]:
-    """A command as it goes out (RESP). What is in pieces already is not put together: it may be large."""
-    pieces: list[Piece] = []
-    small = bytearray(b"*%d\r\n" % len(command))
-    for argument in command:
-        if isinstance(argument, list):
-            small += b"$%d\r\n" % sum(map(len, argument))
-            pieces += (small, *argument)
-            small = bytearray(b"\r\n")
-        else:
-            data = argument if isinstance(argument, bytes) else str(argument).encode()
-            small += b"$%d\r\n%b\r\n" % (len(data), data)
-    pieces.append(small)
-    return pieces
-
-
-async def _send(connection: AbstractConnection, pieces: list[Piece]) -> None:
-    await connection.send_packed_command(pieces, check_health=False)  # type: ignore[arg-type]  # all are bytes
-
-
-def _is_unusable(error: ResponseError) -> bool:
-    return type(error) is not ResponseError or str(error).startswith(UNUSABLE)
+def _fail(error: Exception, calls: list[Call]) -> None:
+    for call in calls:
+        if not call.done.done():
+            call.done.set_exception(error)
 
 
 def _look_at(done: "asyncio.Future[Reply]") -> None:
     """Not everybody who sends a command waits for its answer."""
     if not done.cancelled():
         done.exception()
+
+
+def _no_more(reply: Reply) -> None:
+    """What comes after an answer that ends the connection says nothing."""

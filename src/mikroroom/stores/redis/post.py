@@ -15,7 +15,8 @@ from mikroroom.protocol.codec import HEADROOM, Frame, encode
 from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.protocol.events import Relay
 from mikroroom.stores.port import Kept
-from mikroroom.stores.redis.link import Argument, Link, OutOfReach, Piece
+from mikroroom.stores.redis.link import Link
+from mikroroom.stores.redis.wire import Argument, OutOfReach, Piece
 
 # Bytes that may wait while Redis is slow or away. Then who speaks to other workers is refused.
 MOST_WAITING = 16_777_216

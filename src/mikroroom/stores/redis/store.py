@@ -4,15 +4,13 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from redis.exceptions import RedisError
-
 from mikroroom.core.effects import Effects
 from mikroroom.core.room import Policy, Room
 from mikroroom.settings import Settings
 from mikroroom.stores.port import Census, Counts, Kept, Receiver, Step, Verb
 from mikroroom.stores.redis.counts import SharedCounts
 from mikroroom.stores.redis.desk import DUE_TOGETHER, KEPT
-from mikroroom.stores.redis.link import OutOfReach
+from mikroroom.stores.redis.wire import OutOfReach, Refused
 from mikroroom.stores.redis.worker import Clocks, Worker
 
 # Seconds until it is written how much has come from people (R47), and between two times at which the rooms
@@ -90,7 +88,7 @@ class RedisStore:
         """See ``port.Store``. While Redis is away, of this worker alone."""
         try:
             rooms, people, peak = await self._run("census")
-        except (RedisError, OutOfReach):
+        except (Refused, OutOfReach):
             copies = self._worker.copies if self._worker is not None else {}
             return Census(len(copies), local.participants, local.peak)
         return Census(rooms, people, peak)
@@ -119,7 +117,7 @@ class RedisStore:
                 worker.desk.leniency = 0
             worker.desk.forget_old()
             await self._refresh(worker)
-        except (RedisError, OutOfReach):
+        except (Refused, OutOfReach):
             pass  # the next one does it
         finally:
             self._tidying = None

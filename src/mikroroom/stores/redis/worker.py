@@ -8,7 +8,6 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
-from redis.exceptions import RedisError
 
 from mikroroom.core.effects import Effects, Resumed
 from mikroroom.core.resume import forsake
@@ -24,9 +23,10 @@ from mikroroom.stores.redis.copy import Copy, concerning
 from mikroroom.stores.redis.desk import Desk
 from mikroroom.stores.redis.inbox import Inbox
 from mikroroom.stores.redis.life import Life
-from mikroroom.stores.redis.link import Link, OutOfReach
+from mikroroom.stores.redis.link import Link
 from mikroroom.stores.redis.post import FarSide, Post, read
 from mikroroom.stores.redis.record import Entry, Homes, decode_entry, decode_record, encode
+from mikroroom.stores.redis.wire import OutOfReach, Refused
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Worker:
         prefix = settings.redis_prefix
         self.link = Link(settings.redis_url, prefix)
         self.post = Post(self.link, self.name)
-        self.inbox = Inbox(self.link, prefix, self.name, self._open)
+        self.inbox = Inbox(self.link, self.name, self._open)
         self.life = Life(self.link, prefix, self.name, settings.worker_lease, clocks.steady, self)
         self.clock = self.life.time if clocks.is_agreed else clocks.steady
         self.arrivals = Arrivals(self.link, self._take_over)
@@ -105,11 +105,11 @@ class Worker:
         """Leave in good order: whoever has a place here has it elsewhere, or once another worker starts."""
         self._is_leaving = True
         self.life.stop()
-        with suppress(TimeoutError, RedisError, OutOfReach):
+        with suppress(TimeoutError, Refused, OutOfReach):
             async with asyncio.timeout(MOVE_PATIENCE):
                 await self._finish()
                 await self._move_out()
-        with suppress(TimeoutError, RedisError, OutOfReach):
+        with suppress(TimeoutError, Refused, OutOfReach):
             async with asyncio.timeout(LEAVE_PATIENCE):
                 await self._leave_behind()
         for task in self._tasks:
@@ -216,7 +216,7 @@ class Worker:
                     *(self._inherit_room(worker, code) for code in codes[at : at + TOGETHER])
                 )
             await self.link.run("bury", worker, 0)
-        except (RedisError, OutOfReach, Refusal) as error:
+        except (Refused, OutOfReach, Refusal) as error:
             log.warning(Line("not-inherited-yet", worker=worker, problem=str(error)))
         finally:
             self._seeing_to.discard(worker)
@@ -235,7 +235,7 @@ class Worker:
     async def _compare(self, *, puts_back: bool) -> None:
         """Find out at which version our rooms are in Redis; put them back there if need be."""
         for copy in list(self.copies.values()):
-            with suppress(RedisError, OutOfReach):
+            with suppress(Refused, OutOfReach):
                 there = await (self.desk.put_back(copy) if puts_back else self.desk.fetch(copy.code))
                 if there is not None or not puts_back:
                     self._compared[copy.code] = there
