@@ -132,6 +132,27 @@ async def test_talk_stays_in_order_with_what_its_speaker_does(farm: Farm) -> Non
     assert [json.loads(said[HEADROOM:])["timestamp"] for _, said in second.talk] == list(range(50))
 
 
+async def test_talk_to_a_room_that_has_changed_meanwhile_stays_in_order(farm: Farm) -> None:
+    """Chat and offers of one speaker, to several workers: all of it is sent on as it was said."""
+    first, second, _, bob = await two_with_ada_and_bob(farm)
+    third = await farm.worker()
+    cleo = await third.joins(name="Cleo")
+    await until(lambda: cleo in first.far.get(CODE, ()))
+    stale = first.far[CODE]
+    await third.joins(name="Dan")
+    await farm.catches_up(first)
+    first.far[CODE] = stale
+    for number in range(0, 30, 3):
+        says(first, str(number))
+        offers(first, bob, number + 1)
+        offers(first, cleo, number + 1)
+        says(first, str(number + 2))
+    await farm.catches_up(first, second, third)
+    for shelf, who in ((second, bob), (third, cleo)):
+        heard = [json.loads(said[HEADROOM:]) for whom, said in shelf.talk if whom == who]
+        assert [int(message.get("text", message["timestamp"])) for message in heard] == list(range(30))
+
+
 async def test_a_batch_that_is_sent_twice_is_heard_once(farm: Farm) -> None:
     first, second, _, bob = await two_with_ada_and_bob(farm)
     post = inside(first).post

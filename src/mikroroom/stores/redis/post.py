@@ -28,7 +28,8 @@ LARGE = 1_048_576
 class Letter:
     """What goes to one worker with the next batch: ``pieces``, and the rooms it is about, at which versions.
 
-    Each thing said is a line (kind, room, whom or what, length) and then itself; ``read`` reads it.
+    Each thing said is a line (kind, room, whom or what, place in the batch, length) and then itself; ``read``
+    reads it.
     """
 
     __slots__ = ("pieces", "versions")
@@ -37,9 +38,9 @@ class Letter:
         self.pieces: list[Piece] = []
         self.versions: dict[str, int] = {}
 
-    def add(self, kind: str, code: str, what: str, said: Piece) -> int:
+    def add(self, kind: str, code: str, what: str, place: int, said: Piece) -> int:
         """Returns by how much it has grown."""
-        head = b"%b %b %b %d\n" % (kind.encode(), code.encode(), what.encode(), len(said))
+        head = b"%b %b %b %d %d\n" % (kind.encode(), code.encode(), what.encode(), place, len(said))
         self.pieces.append(head)
         self.pieces.append(said)
         return len(head) + len(said)
@@ -53,6 +54,7 @@ class Post:
         self._worker = worker
         self._letters: dict[str, Letter] = {}
         self._size = 0
+        self._place = 0
         self._waiting = 0
         self._under_way: set[asyncio.Future[object]] = set()
         self._batches = 0
@@ -108,7 +110,8 @@ class Post:
             letter = self._letters[worker] = Letter()
         if version is not None:
             letter.versions[code] = version
-        size = letter.add(kind, code, what, said)
+        self._place += 1
+        size = letter.add(kind, code, what, self._place, said)
         self._size += size
         self._waiting += size
         if not self._is_due and (len(self._under_way) < UNDER_WAY or self._size > LARGE):
@@ -121,7 +124,7 @@ class Post:
 
     def _send(self) -> None:
         letters, size = self._letters, self._size
-        self._letters, self._size = {}, 0
+        self._letters, self._size, self._place = {}, 0, 0
         self._batches += 1
         arguments: list[Argument] = [self._worker, self._batches]
         for worker, letter in letters.items():
@@ -170,7 +173,7 @@ def read(letter: bytes) -> Iterator[tuple[str, str, str, memoryview]]:
     at = 0
     while at < len(letter):
         line = letter.index(b"\n", at)
-        kind, code, what, length = letter[at:line].decode().split(" ")
+        kind, code, what, _, length = letter[at:line].decode().split(" ")
         at = line + 1 + int(length)
         yield kind, code, what, view[line + 1 : at]
 

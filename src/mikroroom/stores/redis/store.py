@@ -15,7 +15,7 @@ from mikroroom.stores.redis.worker import Clocks, Worker
 
 # Seconds until it is written how much has come from people (R47), and between two times at which the rooms
 # with people here are kept longer.
-NOTE_AFTER = 0.1
+NOTE_AFTER = 0.15
 REFRESH_EVERY = 3_600.0
 
 
@@ -89,7 +89,7 @@ class RedisStore:
         try:
             rooms, people, peak = await self._run("census")
         except (Refused, OutOfReach):
-            copies = self._worker.copies if self._worker is not None else {}
+            copies = self._worker.rooms.copies if self._worker is not None else {}
             return Census(len(copies), local.participants, local.peak)
         return Census(rooms, people, peak)
 
@@ -126,7 +126,7 @@ class RedisStore:
         now = self._clocks.steady()
         if now - self._refreshed_at >= REFRESH_EVERY * 1_000:
             self._refreshed_at = now
-            codes = list(worker.copies)
+            codes = list(worker.rooms.copies)
             for at in range(0, len(codes), 500):
                 await worker.link.run("refresh", KEPT, *codes[at : at + 500])
 

@@ -7,6 +7,7 @@ do not promise, hence the bound on its version. It may not repeat commands eithe
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, cast
 
 from hiredis import Reader
@@ -44,8 +45,9 @@ class Wire(asyncio.Protocol):
         self.is_lost: asyncio.Future[None] = self._loop.create_future()
 
     def send(self, pieces: list[Piece]) -> None:
-        """Send commands; see ``packed``."""
-        self._transport.writelines(pieces)
+        """Send commands; see ``packed``. Where the connection is lost, nothing happens."""
+        with suppress(RuntimeError):  # closed already, and about to say so
+            self._transport.writelines(pieces)
 
     async def ask(self, *command: Argument) -> Reply:
         """Send one command while nothing else is under way, and wait for its answer.

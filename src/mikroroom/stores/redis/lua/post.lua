@@ -37,27 +37,36 @@ local function deliver(worker, letter)
     end
 end
 
--- One after the other, so that what one person says to another stays in order.
+-- What has to go elsewhere than was thought; and where it belongs among what was said.
+local strays = {}
+
 local function sort(worker, letter, changed)
     local at = 1
     while at <= #letter do
         local line = string.find(letter, '\n', at, true)
-        local kind, code, what, length = string.match(string.sub(letter, at, line - 1), '^(%S+) (%S*) (%S*) (%d+)$')
+        local head = string.sub(letter, at, line - 1)
+        local kind, code, what, place, length = string.match(head, '^(%S+) (%S*) (%S*) (%d+) (%d+)$')
         local stop = line + tonumber(length)
         local piece = string.sub(letter, at, stop)
-        if not changed[code] then
+        if changed[code] then
+            strays[#strays + 1] = {place = tonumber(place), kind = kind, code = code, what = what, piece = piece}
+        else
             deliver(worker, piece)
-        elseif kind == 'c' then
-            for _, talker in ipairs(room_of(code).talkers) do
-                deliver(talker, piece)
-            end
-        elseif kind ~= 'd' then
-            local home = redis.call('HGET', key('room', code), 'h:' .. what)
-            if home then
-                deliver(home, piece)
-            end
         end
         at = stop + 1
+    end
+end
+
+local function forward(stray)
+    if stray.kind == 'c' then
+        for _, worker in ipairs(room_of(stray.code).talkers) do
+            deliver(worker, stray.piece)
+        end
+    elseif stray.kind ~= 'd' then
+        local home = redis.call('HGET', key('room', stray.code), 'h:' .. stray.what)
+        if home then
+            deliver(home, stray.piece)
+        end
     end
 end
 
@@ -75,5 +84,11 @@ for at = 4, #ARGV, 3 do
     else
         deliver(worker, letter)
     end
+end
+
+-- In the order in which it was said: what one person says to another may have been in several letters.
+table.sort(strays, function(one, other) return one.place < other.place end)
+for _, stray in ipairs(strays) do
+    forward(stray)
 end
 return result

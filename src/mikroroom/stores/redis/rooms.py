@@ -1,0 +1,291 @@
+"""The rooms that have people on this worker: what is heard of them, and what of it concerns whom here."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+
+import msgspec
+
+from mikroroom.core.effects import Effects, Resumed
+from mikroroom.core.resume import forsake
+from mikroroom.core.room import Policy, Room
+from mikroroom.logs import Line
+from mikroroom.protocol.codec import to_frame
+from mikroroom.protocol.codes import CloseCode, Refusal
+from mikroroom.settings import Settings
+from mikroroom.stores.port import Kept, Receiver
+from mikroroom.stores.redis.arrivals import Arrival, Arrivals
+from mikroroom.stores.redis.copy import Copy, concerning
+from mikroroom.stores.redis.desk import Desk
+from mikroroom.stores.redis.link import Link
+from mikroroom.stores.redis.post import FarSide, Post
+from mikroroom.stores.redis.record import Entry, Homes, Step, decode_entry, decode_record, encode
+from mikroroom.stores.redis.wire import OutOfReach, Refused
+
+log = logging.getLogger(__name__)
+
+
+class Rooms:
+    """See the module. ``copies`` are the rooms, ``neighbours`` in how many of them each worker has people.
+
+    ``changed`` is set whenever one of them is other than it was, or somebody's mailbox has come.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        post: Post,
+        worker: str,
+        receiver: Receiver,
+        settings: Settings,
+        policy: Policy,
+        *,
+        clock: Callable[[], int],
+        redis_clock: Callable[[], int] | None,
+        wall: Callable[[], int],
+    ) -> None:
+        self.copies: dict[str, Copy] = {}
+        self.neighbours: Counter[str] = Counter()
+        self.changed = asyncio.Event()
+        self.gone: set[str] = set()
+        """Workers that will send nothing any more."""
+        self.arrivals = Arrivals(link, self._take_over)
+        self.desk = Desk(
+            link,
+            post,
+            worker,
+            copies=self.copies,
+            policy=policy,
+            max_rooms=settings.max_rooms,
+            max_latent_rooms=settings.max_latent_rooms,
+            clock=clock,
+            redis_clock=redis_clock,
+            wall=wall,
+            deliver=self._deliver,
+        )
+        self._post = post
+        self._worker = worker
+        self._receiver = receiver
+        self._policy = policy
+        # Rooms that are newer in Redis, or not there (None), as it seems.
+        self._compared: dict[str, Copy | None] = {}
+        # Those who are being let go because they are not here, though they should be.
+        self._disowned: set[str] = set()
+        self._disowning: set[asyncio.Task[None]] = set()
+
+    def shared_with(self, worker: str) -> list[str]:
+        """The codes of those in which that worker has people."""
+        return [code for code, copy in self.copies.items() if worker in copy.record.homes.values()]
+
+    async def stop(self) -> None:
+        """Nothing more is done."""
+        await self.desk.stop()
+        await asyncio.gather(*self._disowning, return_exceptions=True)
+
+    # What is heard
+
+    def hear(self, kind: str, code: str, what: str, said: memoryview) -> None:
+        """Something that was said on another worker; see ``post``."""
+        match kind:
+            case "r":
+                self._receiver.hear((what,), to_frame(said))
+            case "c" | "d":
+                origin, seen = what.split(":")
+                self._hear_all(code, origin, int(seen), to_frame(said))
+            case "h":
+                self.arrivals.take(what, msgspec.msgpack.decode(said, type=Kept))
+
+    def committed_elsewhere(self, entry: bytes) -> None:
+        """A commit of another worker."""
+        self._deliver(decode_entry(entry))
+
+    def committed_here(self, code: str, version: int) -> bool:
+        """A commit of ours: what it was is at hand. Returns False where it is not any more."""
+        entry = self.desk.entries.pop((code, version), None)
+        if entry is not None:
+            self._deliver(entry)
+        return entry is not None
+
+    # What that means
+
+    def _hear_all(self, code: str, origin: str, seen: int, frame: bytearray) -> None:
+        """Something was said to a room on ``origin``, whose own as of version ``seen`` have heard it."""
+        copy = self.copies.get(code)
+        if copy is None:
+            return
+        if not copy.arrived:
+            if origin != self._worker:
+                self._receiver.hear(copy.here, frame)
+            return
+        late = {who: home for who, (home, since) in copy.arrived.items() if since > seen}
+        if origin == self._worker:
+            # Who is here now, and was not when it was said.
+            self._receiver.hear(late, frame)
+        else:
+            # Who was there when it was said has heard it there.
+            self._receiver.hear([who for who in copy.here if late.get(who) != origin], frame)
+
+    def _deliver(self, entry: Entry) -> None:
+        """Bring the room up to an entry, and carry out what follows for those here."""
+        copy = self.copies.get(entry.code)
+        arriving: set[int] = set()
+        if copy is None or entry.version > copy.version:
+            if copy is not None and copy.version != entry.base:
+                self._cut_off(copy, _homes_before(entry))
+            arriving = self._carry_out(entry, copy)
+            self._update(entry, copy)
+        if entry.origin == self._worker:
+            for step in entry.steps:
+                request = self.desk.committed.pop(step.number, None)
+                if request is not None and step.number not in arriving:
+                    request.succeed()
+
+    def _carry_out(self, entry: Entry, copy: Copy | None) -> set[int]:
+        """Returns the numbers of the requests that are done only when a mailbox has come."""
+        me, code = self._worker, entry.code
+        here = set() if copy is None else {who for who, home in copy.record.homes.items() if home == me}
+        arriving: set[int] = set()
+        for step in entry.steps:
+            concerned = set(here)
+            for who, (origin, home) in step.moves.items():
+                if home == me:
+                    here.add(who)
+                    concerned.add(who)
+                    if origin:
+                        arriving |= self._expect(entry, step, who, origin)
+                elif who in here:
+                    here.discard(who)
+                    self.arrivals.forget(who)
+                    if home:
+                        concerned.discard(who)
+                        self._hand_over(entry, step, who, home)
+            if entry.origin == me:
+                arriving |= self._join_arrivals(step)
+            self._receiver.deliver(concerning(step.effects, concerned.__contains__), code, entry.stamp)
+        return arriving
+
+    def _expect(self, entry: Entry, step: Step, who: str, origin: str) -> set[int]:
+        self._receiver.expect_kept(who)
+        request = self.desk.committed.get(step.number) if entry.origin == self._worker else None
+        is_resumed = any(isinstance(effect, Resumed) and effect.id == who for effect in step.effects)
+        self._post.flush()
+        # It comes back behind all that was sent from here to where it was, and finds it here now.
+        self._post.write(self._worker, encode(("clear", who)))
+        arrival = Arrival(entry.code, request if is_resumed else None)
+        self.arrivals.expect(who, arrival, is_alive=origin not in self.gone)
+        return {step.number} if is_resumed and request is not None else set()
+
+    def _join_arrivals(self, step: Step) -> set[int]:
+        """Somebody comes back whose mailbox is on its way here already."""
+        request = self.desk.committed.get(step.number)
+        waits = request is not None and any(
+            isinstance(effect, Resumed) and self.arrivals.wait_for(effect.id, request)
+            for effect in step.effects
+        )
+        return {step.number} if waits else set()
+
+    def _hand_over(self, entry: Entry, step: Step, who: str, home: str) -> None:
+        is_resumed = any(isinstance(effect, Resumed) and effect.id == who for effect in step.effects)
+        kept = self._receiver.part_with(who, CloseCode.REPLACED if is_resumed else CloseCode.RESTARTING)
+        if kept is not None:
+            self._post.hand_over(home, entry.code, entry.version, who, kept)
+
+    def _update(self, entry: Entry, former: Copy | None) -> None:
+        record = decode_record(entry.record)
+        room = self.desk.drafts.pop((entry.code, entry.version), None)
+        copy = Copy(entry.code, entry.version, record, room)
+        if former is not None:
+            copy.arrived = {
+                who: it for who, it in former.arrived.items() if record.seated.get(who) == self._worker
+            }
+        for step in entry.steps:
+            for who, (origin, home) in step.moves.items():
+                if home == self._worker and origin and who in record.seated:
+                    copy.arrived[who] = origin, entry.version
+        self._keep(entry.code, copy)
+
+    def _keep(self, code: str, copy: Copy | None) -> None:
+        """This is the room now, if there is one, and anybody here is in it."""
+        self.changed.set()
+        me = self._worker
+        former = self.copies.pop(code, None)
+        if former is not None:
+            self.neighbours.subtract(set(former.record.homes.values()))
+        if copy is None or me not in copy.record.homes.values():
+            return
+        self.copies[code] = copy
+        self.neighbours.update(set(copy.record.homes.values()))
+        copy.here = tuple(who for who, home in copy.record.seated.items() if home == me)
+        # What was said as of the former version goes before.
+        self._post.flush()
+        far = {who: home for who, home in copy.record.seated.items() if home != me}
+        self._receiver.meet(code, FarSide(self._post, code, copy.version, far) if far else None)
+        strangers = [
+            who
+            for who, home in copy.record.homes.items()
+            if home == me and not self._receiver.knows(who) and who not in self._disowned
+        ]
+        if strangers:
+            disowning = asyncio.create_task(self._disown(code, strangers))
+            self._disowning.add(disowning)
+            disowning.add_done_callback(self._disowning.discard)
+
+    async def _disown(self, code: str, strangers: list[str]) -> None:
+        """People who should be here, and are not."""
+
+        def let_go(room: Room, homes: Homes, now: int) -> Effects:
+            return forsake(
+                room, [who for who in strangers if homes.get(who) == self._worker], now, self._policy
+            )
+
+        self._disowned.update(strangers)
+        try:
+            await self.desk.ask(code, let_go)
+        except Refusal:
+            pass  # the room is gone; or the next change in it shows them again
+        finally:
+            self._disowned.difference_update(strangers)
+
+    def _take_over(self, who: str, kept: Kept | None) -> None:
+        self._receiver.take_over(who, kept)
+        self.changed.set()
+
+    # What was not heard
+
+    async def compare(self, *, puts_back: bool) -> None:
+        """Find out at which version our rooms are in Redis; put them back there if need be."""
+        for copy in list(self.copies.values()):
+            with suppress(Refused, OutOfReach):
+                there = await (self.desk.put_back(copy) if puts_back else self.desk.fetch(copy.code))
+                if there is not None or not puts_back:
+                    self._compared[copy.code] = there
+        # What is newer may be in the inbox still. When this has come back through it, it is not.
+        self._post.write(self._worker, encode(("check", None)))
+
+    def check_compared(self) -> None:
+        """All that was under way when rooms were compared has been heard."""
+        compared, self._compared = self._compared, {}
+        for code, there in compared.items():
+            copy = self.copies.get(code)
+            if copy is not None and (there is None or copy.version < there.version):
+                self._cut_off(copy, {} if there is None else there.record.homes)
+                self._keep(code, there)
+
+    def _cut_off(self, copy: Copy, homes: Homes) -> None:
+        """Something in the room was not heard here. ``homes`` is where people are after that."""
+        log.warning(Line("room-missed", room=copy.code))
+        self._receiver.cut_off(copy.code)
+        for who, home in copy.record.homes.items():
+            if home == self._worker != homes.get(who):
+                self.arrivals.forget(who)
+                self._receiver.part_with(who, CloseCode.RESTARTING)
+
+
+def _homes_before(entry: Entry) -> Homes:
+    """Where people were before an entry: of those who moved by it, where they came from."""
+    homes = decode_record(entry.record).homes
+    for step in reversed(entry.steps):
+        homes |= {who: origin for who, (origin, _) in step.moves.items()}
+    return homes
