@@ -7,14 +7,15 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from tests.redis_server import RedisServer
 
-from mikroroom.core.effects import Resumed, Seated, Suspended
+from mikroroom.core.effects import Effects, Resumed, Seated, Suspended
+from mikroroom.core.room import Room
 from mikroroom.protocol import events
 from mikroroom.protocol.codec import HEADROOM
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
 from mikroroom.stores.port import Kept
 
 from .farm import LEASE, Farm, comes_back, dies, inside, loses, names_of, offers, says, until
-from .shelf import CODE, Shelf, precreated
+from .shelf import CODE, Shelf, precreated, settled
 
 KEPT = Kept(7, 3, 5, [b'{"seq":7}'])
 
@@ -316,3 +317,19 @@ async def test_workers_that_leave_together_do_not_wait_for_each_other(farm: Farm
     third = await farm.worker()
     await until(lambda: (ada, KEPT) in third.arrivals and (bob, KEPT) in third.arrivals)
     assert set((await third.looks()).suspended) == {ada, bob}
+
+
+async def test_a_fault_in_one_request_touches_none_of_those_that_were_made_with_it(farm: Farm) -> None:
+    """Even where it has changed half of the room: what is committed together is applied without it."""
+    first = await farm.worker()
+    await first.makes(precreated())
+
+    def fails(room: Room, now: int) -> Effects:
+        room.max_participants = 1
+        raise ZeroDivisionError
+
+    steps = [first.joins(), settled(first.store.transact(CODE, fails)), first.joins(), first.joins()]
+    ada, fault, bob, cleo = await asyncio.gather(*steps, return_exceptions=True)
+    assert isinstance(fault, ZeroDivisionError)
+    room = await first.looks()
+    assert (set(room.participants), room.max_participants) == ({ada, bob, cleo}, 8)

@@ -13,9 +13,10 @@ from typing import NamedTuple
 from msgspec import Raw
 
 from mikroroom.core.effects import Effects
-from mikroroom.core.room import Policy, Room
+from mikroroom.core.room import Policy, ProofNeeded, Room
 from mikroroom.logs import Line
 from mikroroom.protocol.codes import ErrorCode, Refusal
+from mikroroom.stores.port import CodeTaken
 from mikroroom.stores.redis.copy import Action, Copy, Draft, absences, copy_of, lapsed_tokens
 from mikroroom.stores.redis.link import Link
 from mikroroom.stores.redis.post import Post
@@ -77,6 +78,15 @@ class Request:
         if not self.done.done():
             self.done.set_exception(error)
             self.done.exception()  # whoever asked may be gone
+
+
+class _Fault(Exception):
+    """What was asked for could be neither done nor refused."""
+
+    def __init__(self, request: Request, error: Exception) -> None:
+        super().__init__(str(error))
+        self.request = request
+        self.error = error
 
 
 class Attempt(NamedTuple):
@@ -156,9 +166,10 @@ class Desk:
         queue.append(request)
         return request.done
 
-    async def see_to_due(self, together: int) -> int:
-        """Let happen what is due in so many rooms at most. Returns in how many something was."""
-        codes = await self._link.run("due", self._clock(), together)
+    async def see_to_due(self, together: int, *, but: str = "") -> int:
+        """Let happen what is due in so many rooms at most, ``but`` in this one. Returns in how many."""
+        due = await self._link.run("due", self._clock(), together)
+        codes = [code for code in due if code.decode() != but]
         # It happens whenever something is done to a room; so nothing is.
         asked = [self.ask(code.decode(), lambda _room, _homes, _now: []) for code in codes]
         for code, outcome in zip(codes, await asyncio.gather(*asked, return_exceptions=True), strict=True):
@@ -218,7 +229,7 @@ class Desk:
     async def _do(self, code: str, requests: list[Request]) -> None:
         """See requests through: until they are committed and heard of, or refused."""
         copy, is_newest = self._copies.get(code), False
-        while requests:
+        while True:
             if copy is None:
                 copy, is_newest = await self.fetch(code), True
             attempt = self._attempt(code, copy, requests)
@@ -243,18 +254,16 @@ class Desk:
 
     def _attempt(self, code: str, copy: Copy | None, requests: list[Request]) -> "Attempt":
         """What becomes of the room if all that is asked for is done to it, one after the other."""
-        draft = Draft(copy, self._worker, self._clock(), self._policy)
-        draft.settle(self.leniency)
-        refused: dict[Request, Exception] = {}
-        for request in requests:
+        while True:
+            draft = Draft(copy, self._worker, self._clock(), self._policy)
+            draft.settle(self.leniency)
             try:
-                if request.new_room is not None:
-                    draft.create(request.number, *request.new_room)
-                elif request.action is not None:
-                    draft.apply(request.number, request.action)
-            except Exception as error:  # noqa: BLE001 - as a rule a refusal; else a fault of ours, for who asked
-                refused[request] = error
-        accepted = [request for request in requests if request not in refused]
+                accepted, refused = _apply(draft, requests)
+            except _Fault as fault:
+                # It may have left the room half changed: begin again without it.
+                fault.request.fail(fault.error)
+            else:
+                break
         before = {} if copy is None else copy.record.done
         number = max((request.number for request in accepted), default=before.get(self._worker, 0))
         record = draft.record(without_old(before, draft.homes.values(), self._worker, number))
@@ -327,7 +336,7 @@ class Desk:
                 return copy_of(code, version, reply[2]) if version else _none(code)
             case 2 | 3:
                 # Some may only have to be swept away.
-                if await self.see_to_due(DUE_TOGETHER):
+                if await self.see_to_due(DUE_TOGETHER, but=code):
                     return _none(code)
                 what = "too many rooms" if reply[0] == TOO_MANY else "too many rooms that nobody is in"
                 raise Refusal(ErrorCode.ROOM_LIMIT, f"There are {what}; try again later")
@@ -402,6 +411,31 @@ class Desk:
         how = self._how(entry, None, draft, copy.record, 0)
         how.is_restore = True
         return how
+
+
+def _apply(draft: Draft, requests: list[Request]) -> tuple[list[Request], dict[Request, Exception]]:
+    """Apply all that is still wanted: which requests were accepted, and why others were refused.
+
+    Raises:
+        _Fault: one was neither.
+    """
+    accepted: list[Request] = []
+    refused: dict[Request, Exception] = {}
+    for request in requests:
+        if request.done.done():
+            continue
+        try:
+            if request.new_room is not None:
+                draft.create(request.number, *request.new_room)
+            elif request.action is not None:
+                draft.apply(request.number, request.action)
+        except (Refusal, CodeTaken, ProofNeeded) as refusal:
+            refused[request] = refusal
+        except Exception as error:
+            raise _Fault(request, error) from error
+        else:
+            accepted.append(request)
+    return accepted, refused
 
 
 def _state(room: Room | None) -> str:
