@@ -279,6 +279,21 @@ async def test_people_of_a_room_of_which_something_was_not_heard_are_to_come_aga
     assert back.hears()[0]["replayed"] is False
 
 
+async def test_after_that_what_people_said_follows_if_it_was_not_heard_before(north: House) -> None:
+    ada, bob = ada_of(north), north.people[1]
+    bob.says("chat", text="heard")
+    ada.hears()
+    bob.says("chat", text="lost on the way")
+    north.hub.cut_off(CODE)
+    await north.settles()
+    north.hub.hear([ada.id], chat("brought"))
+    back = north.comes_back(ada)
+    own, *rest = back.hears()
+    assert own["replayed"] is False
+    assert [message["text"] for message in rest if "text" in message] == ["lost on the way", "brought"]
+    assert [message["seq"] for message in rest] == list(range(own["seq"] + 1, own["seq"] + 1 + len(rest)))
+
+
 async def test_whoever_gave_up_before_its_joining_was_committed_is_taken_out_again(north: House) -> None:
     ada = ada_of(north)
     store = north.hub._store

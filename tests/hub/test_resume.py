@@ -1322,11 +1322,11 @@ async def test_the_number_of_the_join_outlives_a_crash(house: House) -> None:
 def test_message_number_one_is_saved_where_it_holds_no_token() -> None:
     """After a crash the count begins anew until its owner is back, and number 1 is one like any other."""
     told = frame(events.Chat(CODE, "ada", "first"))
-    for kept, saved in ((None, 1), (Kept(0, 0, 0, []), 0)):
+    for kept, count, saved in ((None, 0, 1), (Kept(0, 0, 0, []), 1, 0)):
         mailbox = Mailbox("bob", CODE, Capacity(256, 262_144), lambda *_: None)
         mailbox.restore(kept)
         mailbox.send(told)
-        assert (mailbox.save().count, len(mailbox.save().messages)) == (1, saved)
+        assert (mailbox.save().count, len(mailbox.save().messages)) == (count, saved)
 
 
 @pytest.mark.parametrize("is_planned", [False, True])

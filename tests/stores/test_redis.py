@@ -319,6 +319,25 @@ async def test_workers_that_leave_together_do_not_wait_for_each_other(farm: Farm
     assert set((await third.looks()).suspended) == {ada, bob}
 
 
+async def test_whoever_is_back_first_finds_the_others_places_where_they_are_told_things(farm: Farm) -> None:
+    """Before anything else happens in a room of a worker that has left, its people have their places here."""
+    first = await farm.worker()
+    ada = await first.opens(resume_token="ada's")
+    bob = await first.joins(resume_token="bob's")
+    first.mailboxes |= {ada: KEPT, bob: KEPT}
+    await loses(first, ada)
+    await loses(first, bob)
+    await first.store.stop({})
+    farm.shelves.remove(first)
+    second = await farm.worker()
+    await comes_back(second, "ada's")
+    heard = names_of(second.heard())
+    assert [f"Suspended {ada}", f"Seated {ada}", f"Suspended {bob}", f"Seated {bob}"] == heard[:4]
+    await until(lambda: (bob, KEPT) in second.arrivals)
+    record = inside(second).rooms.copies[CODE].record
+    assert set(record.seated.values()) == {inside(second).name}
+
+
 async def test_a_fault_in_one_request_touches_none_of_those_that_were_made_with_it(farm: Farm) -> None:
     """Even where it has changed half of the room: what is committed together is applied without it."""
     first = await farm.worker()

@@ -37,6 +37,7 @@ class Mailbox:
 
     __slots__ = (
         "_capacity",
+        "_is_counted",
         "_kept",
         "_last_stamp",
         "_most_bytes",
@@ -72,14 +73,17 @@ class Mailbox:
         self._most_bytes = capacity.size + capacity.size // SLACK
         self._most_messages = capacity.messages + capacity.messages // SLACK
         self.has_gap = False
+        # Whether ``count`` is what the client has counted too. After a crash only it knows.
+        self._is_counted = True
         self._last_stamp = 0
 
     def restore(self, kept: Kept | None) -> None:
         """Go on from what outlived a stop. After a crash not even how much had been said is known."""
         self.has_gap = kept is None or not kept.is_whole
+        self._is_counted = kept is not None and (kept.is_whole or kept.count > 0)
         if kept is None:
             return
-        self.count = kept.count
+        self.count = kept.count if self._is_counted else len(kept.messages)
         self.last_client_seq = kept.last_client_seq
         self._last_stamp = kept.last_stamp
         for message in kept.messages:
@@ -101,7 +105,8 @@ class Mailbox:
         begin = 0 if self.has_gap or tokens else 1
         frames = self._numbered(max(begin, self.count - len(self._kept)))
         messages = [bytes(memoryview(frame)[HEADROOM:]) for frame in frames]
-        return Kept(self.count, self.last_client_seq, self._last_stamp, messages, is_whole=not self.has_gap)
+        count = self.count if self._is_counted else 0
+        return Kept(count, self.last_client_seq, self._last_stamp, messages, is_whole=not self.has_gap)
 
     def send(self, frame: Frame) -> None:
         """Number a message, keep it, and send it if there is a connection. See ``session.Listener``."""
@@ -165,11 +170,14 @@ class Mailbox:
     def start_anew(self, last_seq: int) -> list[Frame]:
         """What follows replaces all that was said. It begins with a number, so that nobody can miss that.
 
-        ``last_seq`` is what the client has heard: after a crash only it knows. What people have said to it
-        since is still to be said, and returned.
+        ``last_seq`` is what the client has heard: after a crash only it knows. If something else was missed,
+        what people have said to it since is still to be said, and returned.
         """
-        said = [kept for kept in self._kept if is_talk(kept)] if self.has_gap else []
+        before = self.count - len(self._kept)
+        since = self._kept[max(0, last_seq - before) :] if self._is_counted else self._kept
+        said = [kept for kept in since if is_talk(kept)] if self.has_gap else []
         self.count = max(self.count, last_seq) + 1
+        self._is_counted = True
         self._kept.clear()
         self._size = 0
         self.has_gap = False

@@ -24,8 +24,9 @@ class Kept(Struct):
     """What was told to someone who may come back (R44), as it outlives a planned stop (R46).
 
     ``count`` is the number of the last of ``messages``, which are JSON and numbered; ``last_client_seq``
-    what had come of its own (R47), ``last_stamp`` the time on its last chat (R15). After a crash it is not
-    whole: there is only ``last_client_seq``, as it was a moment before, and what was said since.
+    what had come of its own (R47), ``last_stamp`` the time on its last chat (R15). It is not whole where
+    something was missed. After a crash there is only ``last_client_seq``, as it was a moment before, and what
+    was said since; ``count`` is 0.
     """
 
     count: int

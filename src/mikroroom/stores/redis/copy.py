@@ -1,11 +1,11 @@
 """A room as this worker knows it, and what becomes of it when verbs are applied."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from msgspec import Raw, Struct
 
 from mikroroom.core.effects import Close, Effects, Gone, Held, Lapsed, Resumed, Seated, Suspended
-from mikroroom.core.resume import lapse
+from mikroroom.core.resume import forsake, lapse
 from mikroroom.core.room import Policy, Room
 from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.stores.port import CodeTaken
@@ -56,11 +56,15 @@ class Draft:
         self._now = now
         self._policy = policy
 
-    def settle(self, leniency: int) -> None:
-        """Whoever's window has ended is gone before anything else happens, and the room if its time has come.
+    def settle(self, leniency: int, gone: Collection[str]) -> None:
+        """What is to happen before anything else does.
 
-        Windows last ``leniency`` milliseconds longer.
+        Whoever has a place on a worker that is ``gone`` has it here. Whoever's window has ended is gone, and
+        the room if its time has come; windows last ``leniency`` milliseconds longer.
         """
+        lost = [who for who, home in self.homes.items() if home in gone]
+        if lost:
+            self.apply(0, lambda room, homes, now: forsake(room, lost, now, self._policy))
         room, late = self.room, self._now - leniency
         if room is not None and room.suspended and next(iter(room.suspended.values())) <= late:
             self.apply(0, lambda room, homes, now: lapse(room, late, self._policy))

@@ -139,6 +139,8 @@ class Desk:
         self._number = 0
         self.leniency = 0
         """Milliseconds by which windows are longer, because nobody here could be heard for so long."""
+        self.gone: frozenset[str] = frozenset()
+        """Workers that will send nothing any more."""
         # Committed, and not heard of in the inbox yet; and rooms as they are once that is so.
         self.committed: dict[int, Request] = {}
         self.drafts: dict[tuple[str, int], Room | None] = {}
@@ -256,7 +258,7 @@ class Desk:
         """What becomes of the room if all that is asked for is done to it, one after the other."""
         while True:
             draft = Draft(copy, self._worker, self._clock(), self._policy)
-            draft.settle(self.leniency)
+            draft.settle(self.leniency, self.gone)
             try:
                 accepted, refused = _apply(draft, requests)
             except _Fault as fault:

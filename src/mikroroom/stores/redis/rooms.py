@@ -49,8 +49,6 @@ class Rooms:
         self.copies: dict[str, Copy] = {}
         self.neighbours: Counter[str] = Counter()
         self.changed = asyncio.Event()
-        self.gone: set[str] = set()
-        """Workers that will send nothing any more."""
         self.arrivals = Arrivals(link, self._take_over)
         self.desk = Desk(
             link,
@@ -174,7 +172,7 @@ class Rooms:
         # It comes back behind all that was sent from here to where it was, and finds it here now.
         self._post.write(self._worker, encode(("clear", who)))
         arrival = Arrival(entry.code, request if is_resumed else None)
-        self.arrivals.expect(who, arrival, is_alive=origin not in self.gone)
+        self.arrivals.expect(who, arrival, is_alive=origin not in self.desk.gone)
         return {step.number} if is_resumed and request is not None else set()
 
     def _join_arrivals(self, step: Step) -> set[int]:

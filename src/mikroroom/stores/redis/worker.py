@@ -164,21 +164,16 @@ class Worker:
 
     def others_are(self, alive: frozenset[str], gone: Sequence[str]) -> None:
         """See to the rooms of those that are gone."""
-        self.rooms.gone = set(gone)
-        if self._is_leaving:
-            return
-        for worker in gone:
-            if worker != self.name:
-                self._see_to(worker)
         now = self._steady()
         neighbours = {worker for worker, count in self.rooms.neighbours.items() if count}
         others = neighbours - alive - {self.name}
         self._missing = {worker: self._missing.get(worker, now) for worker in others}
-        for worker, since in self._missing.items():
-            if now - since > self._lease and worker not in gone:
-                # Nobody knows of it any more, but our rooms do.
-                self.rooms.gone.add(worker)
-                self._see_to(worker, self.rooms.shared_with(worker))
+        # Nobody knows of these any more, but our rooms do.
+        forgotten = {worker for worker, since in self._missing.items() if now - since > self._lease}
+        self.desk.gone = (frozenset(gone) | forgotten) - {self.name}
+        if not self._is_leaving:
+            for worker in self.desk.gone:
+                self._see_to(worker, None if worker in gone else self.rooms.shared_with(worker))
 
     def _see_to(self, worker: str, codes: list[str] | None = None) -> None:
         if worker not in self._seeing_to:
