@@ -511,10 +511,10 @@ async def test_the_join_itself_may_be_numbered(house: House) -> None:
     assert texts(ada.hears()) == ["two"]
 
 
-async def test_what_waited_behind_a_decision_when_the_connection_was_lost_can_be_sent_again(
+async def test_what_waited_behind_a_decision_when_the_connection_was_lost_has_arrived(
     house_with: HouseWith,
 ) -> None:
-    """R7, R47: it was not dealt with, so it has not arrived."""
+    """R7, R47: it is dealt with, and once."""
     house, _ = far_house(house_with)
     ada, bob = await far_meeting(house, "Ada", "Bob")
     bob.says("raise-hand", clientSeq=1)
@@ -523,17 +523,41 @@ async def test_what_waited_behind_a_decision_when_the_connection_was_lost_can_be
     await house.settles()
     again = house.comes_back(bob)
     await house.settles()
-    assert again.hears()[0]["lastClientSeq"] == 1
+    assert again.hears()[0]["lastClientSeq"] == 2
     again.says("raise-hand", clientSeq=1)
     again.says("chat", text="two", clientSeq=2)
     await house.settles()
     assert ada.hears_types() == [
         "raise-hand",
         "participant-updated",
-        "participant-updated",
-        "participant-updated",
         "chat",
+        "participant-updated",
+        "participant-updated",
     ]
+
+
+async def test_who_leaves_and_hangs_up_while_something_is_being_decided_has_left(
+    house_with: HouseWith,
+) -> None:
+    """As a page does that is closed: nobody is to wait for its return."""
+    house, _ = far_house(house_with)
+    ada, bob = await far_meeting(house, "Ada", "Bob")
+    bob.says("raise-hand")
+    bob.says("leave")
+    bob.is_lost()
+    await house.settles()
+    assert ada.hears_types() == ["raise-hand", "participant-updated", "participant-left"]
+    assert house.hub.roster.get(bob.id) is None
+
+
+async def test_nobody_enters_whose_connection_ended_before_its_turn(house_with: HouseWith) -> None:
+    house, _ = far_house(house_with)
+    ada, bob = await far_meeting(house, "Ada", "Bob")
+    bob.says("leave")
+    bob.joins()
+    bob.is_lost()
+    await house.settles()
+    assert ada.hears_types() == ["participant-left"]
 
 
 async def test_chat_stamps_go_on_increasing(house: House) -> None:

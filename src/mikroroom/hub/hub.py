@@ -274,6 +274,8 @@ class Hub:
             listener.send(encoded)
 
     async def _join(self, session: Session, request: requests.Join) -> None:
+        if session.is_closed:
+            raise Refusal(ErrorCode.NOT_IN_ROOM, "The connection was closed before this was done")
         if request.resume_token is not None:
             await self._resume(session, request, request.resume_token)
             return

@@ -115,6 +115,10 @@ class LocalCounts:
         """See ``stores.port.Counts``."""
         return self._limits.guesses.wait(address, self._clock())
 
+    async def take_guess(self, address: str) -> int:
+        """See ``stores.port.Counts``."""
+        return self._limits.guesses.take(address, self._clock())
+
     def add_guess(self, address: str) -> None:
         """See ``stores.port.Counts``."""
         self._limits.guesses.take(address, self._clock())

@@ -99,7 +99,7 @@ class Lobby:
             except Refusal as refusal:
                 if refusal.code is not ErrorCode.ROOM_NOT_FOUND or not visit.request.is_host:
                     if _is_failed_guess(refusal, visit.newcomer):
-                        self.count_wrong_guess(visit.newcomer.address)
+                        await self._take_guess(visit.newcomer.address)
                     raise
                 attempt = self._make
             else:
@@ -162,7 +162,7 @@ class Lobby:
             return refusal
         is_late = await self._counts.is_lapsed(secrets.digest_token(returner.token))
         if not is_late and self._clock() >= self._limits.tokens_forgiven_until:
-            self.count_wrong_guess(returner.address)
+            await self._take_guess(returner.address)
         return Refusal(ErrorCode.RESUME_FAILED, "Nobody can come back with this `resumeToken`; join afresh")
 
     async def _enter(self, visit: Visit) -> None:
@@ -188,7 +188,7 @@ class Lobby:
         look_or_take = self._counts.take_room if is_proven else self._counts.room_wait
         if await look_or_take(newcomer.address):
             # The answer tells that there is no such room: from whoever may make none, that is a failed guess.
-            self.count_wrong_guess(newcomer.address)
+            await self._take_guess(newcomer.address)
             raise Refusal(ErrorCode.RATE_LIMITED, "Too many rooms were made from your address")
         if not is_proven:
             raise ProofNeeded(secrets.new_salt(self._random))
@@ -212,7 +212,16 @@ class Lobby:
     async def _check_guesses(self, address: str) -> None:
         """An address with too many failed guesses gets no answer to any further one (R30)."""
         if await self._counts.guess_wait(address):
-            raise Refusal(ErrorCode.RATE_LIMITED, "Too many wrong codes or passwords; try again in a minute")
+            raise _too_many_guesses()
+
+    async def _take_guess(self, address: str) -> None:
+        """A failed guess is about to be answered; unless too many others were, since this one was let in."""
+        if await self._counts.take_guess(address):
+            raise _too_many_guesses()
+
+
+def _too_many_guesses() -> Refusal:
+    return Refusal(ErrorCode.RATE_LIMITED, "Too many wrong codes or passwords; try again in a minute")
 
 
 def _is_failed_guess(refusal: Refusal, newcomer: Newcomer) -> bool:

@@ -236,14 +236,14 @@ class Session:
                 address=self.address,
             )
         )
+        self._deferred = None
         self.connection.close(code, reason)
         asyncio.get_running_loop().call_soon(self.part)
 
     def end(self) -> None:
-        """The connection is gone."""
+        """The connection is gone. What had come before is still done: a client says ``leave``, and goes."""
         self.is_closed = True
         self.joined()
-        self._deferred = None
         self.part()
 
     def part(self) -> None:
@@ -286,16 +286,15 @@ class Session:
             self._deciding = None
         if self._is_overdue:
             self._give_up(self)
-        if self.is_closed:
-            self._hub.lose(self)
-        else:
-            self._catch_up()
+        self._catch_up()
 
     def _catch_up(self) -> None:
-        while self._deferred and self._deciding is None and not self.is_closed:
+        while self._deferred and self._deciding is None:
             text = self._deferred.popleft()
             self._deferred_characters -= len(text)
             self._act(text)
+        if self.is_closed and self._deciding is None:
+            self._hub.lose(self)
 
     def _fail(self, name: str | None, error: Exception) -> None:
         """A fault of ours: the client is told, everyone else is not concerned."""

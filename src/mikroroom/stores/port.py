@@ -123,8 +123,14 @@ class Counts(Protocol):
     async def guess_wait(self, address: str) -> int:
         """0, or the milliseconds until the address may guess again."""
 
+    async def take_guess(self, address: str) -> int:
+        """Count a wrong password, code or token that came from the address.
+
+        Returns 0; or, if others were counted meanwhile, the milliseconds until it may be answered.
+        """
+
     def add_guess(self, address: str) -> None:
-        """A wrong password, code or token came from the address."""
+        """Likewise, where it has its answer already."""
 
     async def is_lapsed(self, token: bytes) -> bool:
         """Whether whoever comes with this token (its digest) is only late (R45)."""

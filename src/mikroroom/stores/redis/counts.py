@@ -69,6 +69,14 @@ class SharedCounts:
         except (Refused, OutOfReach):
             return await self._local.guess_wait(address)
 
+    async def take_guess(self, address: str) -> int:
+        """See ``stores.port.Counts``."""
+        self._local.add_guess(address)
+        try:
+            return int(await self._count("guesses", address, self._settings.guesses_per_minute, take=True))
+        except (Refused, OutOfReach):
+            return 0
+
     def add_guess(self, address: str) -> None:
         """See ``stores.port.Counts``."""
         self._local.add_guess(address)

@@ -252,6 +252,12 @@ class Rooms:
 
     # What was not heard
 
+    def lose_touch(self) -> None:
+        """What others sent here may be lost: who is in a room with people elsewhere cannot be told all."""
+        for copy in list(self.copies.values()):
+            if any(home != self._worker for home in copy.record.homes.values()):
+                self._cut_off(copy, copy.record.homes)
+
     async def compare(self, *, puts_back: bool) -> None:
         """Find out at which version our rooms are in Redis; put them back there if need be."""
         for copy in list(self.copies.values()):

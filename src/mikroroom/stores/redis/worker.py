@@ -155,11 +155,13 @@ class Worker:
         log.warning(Line("taken-for-dead" if was_buried else "redis-data-lost", rooms=len(self.rooms.copies)))
         self.inbox.go_on_from(last)
         self.desk.forget_committed()
+        self.rooms.lose_touch()
         self._do(self.rooms.compare(puts_back=not was_buried))
 
     def data_is_old(self) -> None:
         """Redis has come back with what it knew earlier."""
         log.warning(Line("redis-data-old", rooms=len(self.rooms.copies)))
+        self.rooms.lose_touch()
         self._do(self.rooms.compare(puts_back=True))
 
     def others_are(self, alive: frozenset[str], gone: Sequence[str]) -> None:
