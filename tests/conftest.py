@@ -19,7 +19,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         metavar="URL",
         help="run tests/conformance against the server at URL, such as http://127.0.0.1:3000 or"
-        " https://example.org/meet, instead of servers of its own; may be given more than once",
+        " https://example.org/meet, instead of servers of its own; several workers of one site are given with"
+        " commas between them; may be given more than once",
+    )
+    parser.addoption(
+        "--every-way",
+        action="store_true",
+        help="run all of tests/conformance over four workers too, and not only what a third one may change",
     )
 
 

@@ -1,10 +1,11 @@
 #!/bin/sh
-# Install what some tests need beyond Python: a browser, a reverse proxy, and a maker of certificates.
+# Install what some tests need beyond Python: a browser, a reverse proxy, a Redis, and a maker of certificates.
 # Never fatal: a test that misses its program says so and is skipped (or, with CI=true, fails).
 
 wanted=""
 command -v chromium >/dev/null || wanted="$wanted chromium"
 [ -x /usr/sbin/nginx ] || command -v nginx >/dev/null || wanted="$wanted nginx-light"
+command -v redis-server >/dev/null || command -v valkey-server >/dev/null || wanted="$wanted redis-server"
 command -v openssl >/dev/null || wanted="$wanted openssl"
 [ -n "$wanted" ] || exit 0
 
@@ -13,7 +14,7 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     exit 0
 fi
 
-# A test's web server must not start as a service of the machine.
+# Neither the web server nor the Redis of a test must start as a service of the machine.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
     trap 'rm -f "$policy"' EXIT

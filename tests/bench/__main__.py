@@ -7,16 +7,20 @@ from collections.abc import Callable, Mapping, Sequence
 
 from .arrivals import join
 from .crowd import CrowdError
+from .deeds import deeds
 from .idle import idle, memory
+from .keeping import keeping
 from .latency import latency
 from .machine import MachineError, allow_files, alone, cores, description, workshop
 from .report import MOST_TAKEN, Findings
 from .resuming import kept, resuming
 from .run import Run
 from .scale import scale
+from .site import check_redis
 from .storm import storm
 from .talk import chat, echo, relay
 from .variants import VARIANTS
+from .workers import workers
 
 MEASUREMENTS: Mapping[str, Callable[[Run, Findings], None]] = {
     "relay": relay,
@@ -30,7 +34,13 @@ MEASUREMENTS: Mapping[str, Callable[[Run, Findings], None]] = {
     "resuming": resuming,
     "kept": kept,
     "storm": storm,
+    "workers": workers,
+    "deeds": deeds,
+    "keeping": keeping,
 }
+
+# Those of several workers.
+SHARED = {"workers", "deeds", "keeping"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     findings = Findings()
     try:
         _say(description())
+        if SHARED & set(arguments.only):
+            check_redis()
         allow_files()
         os.sched_setaffinity(0, {cores()[1]})
         with alone(), workshop() as tools:
@@ -85,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     told = "\n".join(f"  {variant.name:<22}{variant.told}" for variant in VARIANTS.values())
     parser = argparse.ArgumentParser(
         prog="bench",
-        description="Measure the server against what bounds it, on two cores. Takes about seven minutes.",
+        description="Measure the server against what bounds it, on two cores. Takes about ten minutes.",
         epilog=f"servers:\n{told}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -103,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAMES",
         help="only these servers, and what they are compared with only if named",
     )
-    parser.add_argument("--quick", action="store_true", help="a minute and a half, and rougher")
+    parser.add_argument("--quick", action="store_true", help="less than three minutes, and rougher")
     parser.add_argument("--rounds", type=int, metavar="N", help="times that each server has its turn")
     parser.add_argument("--seconds", type=float, default=0.25, metavar="S", help="length of one sample")
     parser.add_argument("--write", action="store_true", help="into docs/performance.md and its chart")

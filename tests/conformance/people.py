@@ -3,6 +3,9 @@
 Nobody here waits by the clock. That a person hears *nothing* is shown with a fence: it says something of no
 known type, which every server must refuse, and whatever was sent to it earlier has to arrive before that
 refusal. Every wait for something that must come is bounded by ``PATIENCE``.
+
+Where a site has several workers, what somebody on another one caused may still be on its way then. So first
+everybody else in the room greets the one who listens: between two people the order is kept, over workers too.
 """
 
 import asyncio
@@ -13,12 +16,14 @@ import socket
 import string
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
 
 Message = dict[str, Any]
 
@@ -26,6 +31,10 @@ Message = dict[str, Any]
 PATIENCE = 15.0
 
 FENCE = "fence"
+
+# A greeting goes from one to another as any relay does. No test has a candidate with such a name in it.
+RELAY = "ice-candidate"
+GREETING = "greeting"
 
 # What only those are told who asked to be able to come back (R40, R42, R47).
 RESUMING = frozenset({"seq", "resumeToken", "resumeWindow", "resumed", "replayed", "lastClientSeq"})
@@ -54,18 +63,22 @@ class Person:
 
     ``id`` and ``room`` are what the server made of the last join. ``text`` is the last message as it came.
     ``token`` and ``seq`` are what a resumable person would come back with: the latter is the number of the
-    last message that has come, and 0 for someone to whom nothing is numbered.
+    last message that has come, and 0 for someone to whom nothing is numbered. ``company`` is everybody who
+    may be on another worker than this person: nobody on a site that has only one.
     """
 
-    def __init__(self, name: str, connection: ClientConnection) -> None:
+    def __init__(self, name: str, connection: ClientConnection, company: Collection["Person"] = ()) -> None:
         self.name = name
         self.connection = connection
+        self.company = company
         self.id = ""
         self.room = ""
         self.text = ""
         self.token = ""
         self.seq = 0
         self._held: deque[Message] = deque()
+        # The participants of this person's room that it has heard of, itself included.
+        self._known: set[str] = set()
         # While the answer to a join with `resume` is awaited: 0, or the number that it goes on from.
         self._numbered_from: int | None = None
 
@@ -105,6 +118,7 @@ class Person:
         """Send the ``join`` with which the same person, on this new connection, takes its place again."""
         wish = {"roomId": lost.room, "resumeToken": lost.token, "lastSeq": lost.seq, **fields}
         self._numbered_from = wish["lastSeq"] if isinstance(wish["lastSeq"], int) else 0
+        self._known |= lost._known
         await self.says("join", **wish)
 
     async def resumes(self, lost: "Person", **fields: object) -> Message:
@@ -120,7 +134,8 @@ class Person:
         """Leave by word. Whether the server confirms it is open: what comes until it is done is dropped."""
         await self.says("leave")
         self._numbered_from = self.seq
-        await self.hears_everything()
+        await self.is_done()
+        self._held.clear()
         self.id = self.room = self.token = ""
         self.seq, self._numbered_from = 0, None
 
@@ -163,6 +178,7 @@ class Person:
 
     async def hears_everything(self) -> list[Message]:
         """All messages up to now that were not heard yet."""
+        await self._is_greeted()
         await self.is_done()
         heard = list(self._held)
         self._held.clear()
@@ -215,7 +231,45 @@ class Person:
                 heard.append(await self._receive())
         return heard
 
+    async def _is_greeted(self) -> None:
+        """What the others in the room said and did has arrived, whichever worker they are on."""
+        others = [person for person in self.company if person._is_with(self)]
+        awaited = set(await asyncio.gather(*(person._greets(self) for person in others))) - {None}
+        while awaited:
+            message = await self._take()
+            if _is_greeting(message):
+                awaited.discard(message["candidate"][GREETING])
+            else:
+                self._held.append(message)
+
+    def _is_with(self, other: "Person") -> bool:
+        """Both are participants of one room, and this one still listens."""
+        both_are_in = self.id in self._known and other.id in other._known and self.room == other.room
+        listens = self.connection.state is State.OPEN and self.connection.transport.is_reading()
+        return both_are_in and listens and self.id != other.id
+
+    async def _greets(self, other: "Person") -> str | None:
+        """Say something to someone in the room, and return it; None if one of them is there no more."""
+        words = str(uuid4())
+        with contextlib.suppress(ConnectionClosed):
+            while other.id not in self._known:  # the news of it is still on its way here
+                self._held.append(await self._receive())
+            await self.says(RELAY, targetId=other.id, candidate={GREETING: words})
+            await self.is_done()
+            refusals = [message for message in self._held if message.get("requestType") == RELAY]
+            if not refusals:
+                return words
+            assert refusals[-1]["code"] in {"NOT_IN_ROOM", "TARGET_NOT_FOUND"}, refusals[-1]
+            self._held.remove(refusals[-1])
+        return None
+
     async def _receive(self) -> Message:
+        """The next message that is no greeting: one may come late from someone whose connection broke."""
+        while _is_greeting(message := await self._take()):
+            pass
+        return message
+
+    async def _take(self) -> Message:
         try:
             async with asyncio.timeout(PATIENCE):
                 text = await self.connection.recv()
@@ -225,6 +279,10 @@ class Person:
         self.text = text
         message: Message = json.loads(text)
         self._check(message)
+        if message["type"] == "participant-joined":
+            self._known.add(message["participantId"])
+        elif message["type"] == "participant-left":
+            self._known.discard(message["participantId"])
         return message
 
     def _check(self, message: Message) -> None:
@@ -295,6 +353,10 @@ def ids(heard: list[Message], kind: str) -> list[str]:
 
 def _fits(message: Message, kind: str, fields: dict[str, object]) -> bool:
     return {"type": kind, **fields}.items() <= message.items()
+
+
+def _is_greeting(message: Message) -> bool:
+    return message["type"] == RELAY and GREETING in (message["candidate"] or {})
 
 
 def _is_fence(message: Message) -> bool:

@@ -1,4 +1,4 @@
-"""The house: ``Site`` is where a server is, ``Stage`` is it with everyone whom a test brings."""
+"""The house: ``Site`` is where its servers are, ``Stage`` is it with everyone whom a test brings."""
 
 import contextlib
 import ipaddress
@@ -21,7 +21,7 @@ from websockets.http11 import Response
 from websockets.typing import Origin
 
 from .frames import Wire
-from .people import PATIENCE, Message, Person, new_code
+from .people import PATIENCE, Message, Person, eventually, new_code
 
 
 def _addresses() -> Iterator[str]:
@@ -37,17 +37,10 @@ _SHARED = frozenset({"password", "resume"})
 
 
 @dataclass(frozen=True)
-class Site:
-    """Where a server is; and if we started it, the ``log`` of its words and how to ``stop`` it."""
+class Worker:
+    """One of the servers of a site, by its base URL."""
 
     base_url: str
-    log: Path | None = None
-    stop: Callable[[], None] | None = None
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether we started it, and know its settings."""
-        return self.log is not None
 
     @property
     def host(self) -> str:
@@ -81,16 +74,49 @@ class Site:
         found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         return all(str(address[0]).startswith("127.") for *_, address in found)
 
-    def said_since(self, position: int) -> str:
-        """What the server has written to its log, from a position on."""
-        return self.log.read_text()[position:] if self.log else ""
+
+@dataclass(frozen=True)
+class Site:
+    """The workers that serve the same rooms; and if we started them, the ``logs`` of their words and how to
+    ``stop`` them all.
+    """
+
+    workers: tuple[Worker, ...]
+    logs: tuple[Path, ...] = ()
+    stop: Callable[[], None] | None = None
+
+    @classmethod
+    def at(cls, urls: str) -> Self:
+        """The site with these base URLs, which are separated by commas."""
+        return cls(tuple(Worker(url.strip().rstrip("/")) for url in urls.split(",")))
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether we started it, and know its settings."""
+        return bool(self.logs)
+
+    @property
+    def path(self) -> str:
+        """The prefix under which the service is; empty at the root."""
+        return self.workers[0].path
+
+    @property
+    def is_on_loopback(self) -> bool:
+        """Whether everyone can come from an address of their own."""
+        return all(worker.is_on_loopback for worker in self.workers)
 
 
 class Stage:
-    """Everyone whom a test brings to one server. They all go home when the test ends."""
+    """Everyone whom a test brings to one site. They all go home when the test ends.
+
+    Each connection and each HTTP client is another worker's than the one before it, in turn: so people of one
+    room sit on different workers, and who comes back does so elsewhere.
+    """
 
     def __init__(self, site: Site) -> None:
         self.site = site
+        self._turns = itertools.cycle(site.workers)
+        self._workers: dict[Person, Worker] = {}
         self._visitors = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -107,31 +133,38 @@ class Stage:
             pytest.skip("needs people from several addresses, which one machine has over loopback only")
         return next(_unused_addresses)
 
-    async def arrives(self, name: str, **how: str | None) -> Person:
-        """Someone connects: from a new address, or as told (see ``connects``)."""
+    async def arrives(self, name: str, *, beside: Person | None = None, **how: str | None) -> Person:
+        """Someone connects: from a new address, or as told (see ``connects``).
+
+        ``beside`` is to the worker to which that other person did.
+        """
+        worker = self._workers[beside] if beside else next(self._turns)
         try:
-            connection = await self.connects(**how)
+            connection = await self.connects(worker, **how)
         except InvalidStatus as refused:
             self.skip_if_limited(refused.response.status_code)
             raise
-        return Person(name, connection)
+        person = Person(name, connection, self._workers if len(self.site.workers) > 1 else ())
+        self._workers[person] = worker
+        return person
 
     async def is_turned_away(self, status: int, **how: str | None) -> Response:
         """Someone tries to connect, and the handshake is answered with this HTTP status."""
         with pytest.raises(InvalidStatus) as refused:
-            await self.connects(**how)
+            await self.connects(next(self._turns), **how)
         assert refused.value.response.status_code == status
         return refused.value.response
 
     async def connects(
         self,
+        worker: Worker,
         *,
         address: str | None = None,
         origin: str | None = None,
         compression: str | None = None,
         **headers: str | None,
     ) -> ClientConnection:
-        """A WebSocket connection, from a new address unless one is given.
+        """A WebSocket connection to this worker, from a new address unless one is given.
 
         Raises:
             InvalidStatus: the handshake was refused.
@@ -139,7 +172,7 @@ class Stage:
         chosen = self._from(address)
         options: dict[str, Any] = {"local_addr": (chosen, 0)} if chosen else {}
         connection = await connect(
-            self.site.signaling_url,
+            worker.signaling_url,
             origin=Origin(origin) if origin else None,
             additional_headers={name.replace("_", "-"): value for name, value in headers.items() if value},
             compression=compression,
@@ -149,7 +182,7 @@ class Stage:
             ping_interval=None,
             max_size=None,
             max_queue=None,  # a person always reads; who does not is a Wire
-            ssl=self.site.tls,
+            ssl=worker.tls,
             **options,
         )
         self._visitors.push_async_callback(_go_home, connection)
@@ -205,6 +238,27 @@ class Stage:
             await other.hears("participant-updated", participantId=person.id, isConnected=True)
         return person
 
+    async def successor(self, name: str, lost: Person, **fields: object) -> Person:
+        """Someone enters the room of one who was alone and is lost, and is its host (R4).
+
+        Who comes before the loss is noticed is a guest, or waits: it goes as well, and someone else comes.
+        """
+        came: list[Person] = []
+
+        async def is_host() -> bool:
+            person = await self.arrives(name)
+            came.append(person)
+            await person.asks_to_join(lost.room, **fields)
+            answer = await person.hears_something()
+            person.id, person.room = answer["participantId"], answer["roomId"]
+            if answer.get("isHost"):
+                return True
+            await person.vanishes()
+            return False
+
+        await eventually(is_host)
+        return came[-1]
+
     async def room(self, **fields: object) -> Message:
         """A pre-created room: its ``roomId`` and ``creatorToken``."""
         response = await self.posts_room(json=fields)
@@ -226,12 +280,13 @@ class Stage:
 
     def http(self, address: str | None = None) -> httpx.AsyncClient:
         """An HTTP client, from a new address unless one is given."""
+        worker = next(self._turns)
         transport = httpx.AsyncHTTPTransport(
-            local_address=self._from(address), verify=self.site.tls or False, trust_env=False
+            local_address=self._from(address), verify=worker.tls or False, trust_env=False
         )
         client = httpx.AsyncClient(
             transport=transport,
-            base_url=self.site.base_url,
+            base_url=worker.base_url,
             event_hooks={"response": [self._look_for_limit]},
             timeout=PATIENCE,
             trust_env=False,
@@ -241,8 +296,8 @@ class Stage:
 
     async def wire(self, *, receive_buffer: int | None = None) -> Wire:
         """A bare connection for frames made by hand: no handshake has happened yet."""
-        site = self.site
-        wire = await Wire.to(site.host, site.port, self._from(None), site.tls, PATIENCE, receive_buffer)
+        worker = next(self._turns)
+        wire = await Wire.to(worker.host, worker.port, self._from(None), worker.tls, PATIENCE, receive_buffer)
         self._visitors.callback(wire.cut)
         return wire
 

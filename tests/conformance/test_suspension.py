@@ -105,7 +105,8 @@ async def test_person_who_does_not_read_is_suspended(stage: Stage) -> None:
     back = await stage.arrives("Bob")
     assert (await back.resumes(bob))["replayed"] is False
     await back.hears("participant-joined", participantId=ada.id)
-    await back.hears_nothing()
+    if len(stage.site.workers) == 1:  # else the last chunks may be on their way still, and follow
+        await back.hears_nothing()
 
 
 # What others do to it
@@ -209,7 +210,7 @@ async def test_person_admitted_while_away_is_a_suspended_participant(stage: Stag
     ada, bob = await stage.locked_meeting("Ada", "Bob", resume=True)
     carl = await stage.waiting("Carl", ada, resume=True)
     await carl.vanishes()
-    await comes_and_goes(stage, ada)
+    await is_missed(stage, carl, ada)
     await ada.says("admit-user", targetId=carl.id)
     for other in (ada, bob):
         await other.hears("participant-joined", participantId=carl.id, isConnected=False)
@@ -228,7 +229,7 @@ async def test_person_admitted_by_unlocking_while_away(stage: Stage) -> None:
     (ada,) = await stage.locked_meeting("Ada", resume=True)
     carl = await stage.waiting("Carl", ada, resume=True)
     await carl.vanishes()
-    await comes_and_goes(stage, ada)
+    await is_missed(stage, carl, ada)
     await ada.says("room-unlocked")
     await ada.hears("room-unlocked")
     await ada.hears("participant-joined", participantId=carl.id, isConnected=False)
@@ -240,7 +241,7 @@ async def test_person_rejected_while_away_cannot_come_back(stage: Stage) -> None
     (ada,) = await stage.locked_meeting("Ada", resume=True)
     carl = await stage.waiting("Carl", ada, resume=True)
     await carl.vanishes()
-    await comes_and_goes(stage, ada)
+    await is_missed(stage, carl, ada)
     await ada.says("reject-user", targetId=carl.id)
     await ada.hears("participant-left", participantId=carl.id)
     back = await stage.arrives("Carl")
@@ -249,9 +250,14 @@ async def test_person_rejected_while_away_cannot_come_back(stage: Stage) -> None
     await ada.hears_nothing()
 
 
-async def comes_and_goes(stage: Stage, moderator: Person) -> None:
-    """Someone who waited without `resume` hangs up: once heard, an earlier loss has been dealt with too."""
-    other = await stage.waiting("Passer-by", moderator)
+async def is_missed(stage: Stage, lost: Person, moderator: Person) -> None:
+    """The loss of someone who waits has been dealt with, though nobody is told of it.
+
+    Someone who waits without `resume` goes the same way after it, and that is heard.
+    """
+    other = await stage.arrives("Passer-by", beside=lost)
+    await other.knocks(moderator.room)
+    await moderator.hears("waiting-room", participantId=other.id)
     await other.vanishes()
     await moderator.hears("participant-left", participantId=other.id)
 

@@ -390,7 +390,8 @@ async def test_everyone_sees_who_comes_and_goes_in_the_same_order(stage: Stage) 
     ids = [guest.id for guest in guests]
     for guest in guests:
         await guest.leaves()
-    heard: list[Message] = await ada.hears_everything()
+    heard: list[Message] = await ada.hears_until("participant-left", participantId=ids[-1])
+    heard += await ada.hears_everything()
     assert [(message["type"], message["participantId"]) for message in heard] == [
         ("participant-left", participant) for participant in ids
     ]

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from .people import Person, all_back, all_go, eventually
@@ -17,7 +18,7 @@ MOST_UNSURE = 20
 class Conversation:
     """Everyone says something every now and then, to all or to one, here or away, until told to stop."""
 
-    def __init__(self, people: list[Person], seed: int, *, pause: float = 0.06) -> None:
+    def __init__(self, people: Sequence[Person], seed: int, *, pause: float = 0.06) -> None:
         self._people = people
         self._random = random.Random(seed)
         self._pause = pause
@@ -66,7 +67,7 @@ async def restarts(folder: Path, faults: int, seed: int) -> Score:
     return score
 
 
-async def all_heard(people: list[Person]) -> None:
+async def all_heard(people: Sequence[Person]) -> None:
     """Everyone says a last word, and hears everyone's: what was said before that and is missing is lost."""
     for person in people:
         person.chats()

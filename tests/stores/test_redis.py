@@ -271,6 +271,26 @@ async def test_the_people_of_a_worker_that_died_have_their_places_elsewhere(farm
     assert (await second.looks()).suspended == {}
 
 
+async def test_a_worker_that_was_taken_for_dead_goes_on_as_another_one(farm: Farm) -> None:
+    """It had only slept. Its people are to come again; and nothing more is done in its old name."""
+    first, second, ada, bob = await two_with_ada_and_bob(farm)
+    slept = inside(first)
+    slept.life.stop()
+    await farm.redis.zadd(farm.prefix + "workers", {slept.name: 1})
+    farm.clock.passes(int(LEASE * 1_000))
+    inside(second).life.beat_now()
+    await until(lambda: (ada, CloseCode.RESTARTING) in first.departures)
+    with pytest.raises(Refusal) as refused:
+        await first.joins(name="Cleo")
+    assert refused.value.code is ErrorCode.SERVER_ERROR
+    await until(lambda: inside(first) is not slept and first.store.trouble() is None)
+    assert CODE in first.cut
+    dan = await first.joins(name="Dan")
+    room = await second.looks()
+    assert set(room.participants) == {ada, bob, dan} and set(room.suspended) == {ada}
+    assert slept.name not in inside(second).rooms.copies[CODE].record.homes.values()
+
+
 async def test_nobody_is_taken_for_dead_by_who_was_out_of_touch(farm: Farm) -> None:
     """When Redis was away, the others could not say either that they live."""
     first, second, _ada, _bob = await two_with_ada_and_bob(farm)

@@ -1,10 +1,10 @@
 """A room as this worker knows it, and what becomes of it when verbs are applied."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 
 from msgspec import Raw, Struct
 
-from mikroroom.core.effects import Close, Effects, Gone, Held, Lapsed, Resumed, Seated, Suspended
+from mikroroom.core.effects import Close, Effects, Gone, Held, Resumed, Seated, Suspended
 from mikroroom.core.resume import forsake, lapse
 from mikroroom.core.room import Policy, Room
 from mikroroom.protocol.codes import ErrorCode, Refusal
@@ -140,17 +140,6 @@ def concerning(effects: Effects, here: Callable[[str], bool]) -> Effects:
         effect
         for effect in effects
         if not isinstance(effect, Seated | Held | Gone | Suspended | Resumed | Close) or here(effect.id)
-    ]
-
-
-def lapsed_tokens(steps: Iterable[Step]) -> list[str]:
-    """Tokens (digests, in hexadecimal) with which somebody can only be late (R45)."""
-    return [
-        token.hex()
-        for step in steps
-        for effect in step.effects
-        if isinstance(effect, Lapsed)
-        for token in effect.tokens
     ]
 
 

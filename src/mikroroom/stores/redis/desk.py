@@ -17,10 +17,11 @@ from mikroroom.core.room import Policy, ProofNeeded, Room
 from mikroroom.logs import Line
 from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.stores.port import CodeTaken
-from mikroroom.stores.redis.copy import Action, Copy, Draft, absences, copy_of, lapsed_tokens
+from mikroroom.stores.redis.commit import how_of, how_to_restore
+from mikroroom.stores.redis.copy import Action, Copy, Draft, copy_of
 from mikroroom.stores.redis.link import Link
 from mikroroom.stores.redis.post import Post
-from mikroroom.stores.redis.record import Entry, How, Record, decode_record, decode_room, encode, without_old
+from mikroroom.stores.redis.record import Entry, Record, decode_record, encode, without_old
 from mikroroom.stores.redis.wire import OutOfReach, Reply
 
 log = logging.getLogger(__name__)
@@ -36,8 +37,6 @@ TOGETHER = 64
 REMEMBERED = 60_000
 # In so many rooms what is due happens at once; the event loop has other things to do as well.
 DUE_TOGETHER = 50
-# Milliseconds for which a room is kept that nobody looks after; see ``store``.
-KEPT = 86_400_000
 
 # What the script of a commit answers; see ``lua/commit.lua``.
 OTHER_VERSION, COMMITTED, TOO_MANY = 0, 1, 2
@@ -106,7 +105,10 @@ class Attempt(NamedTuple):
 
 
 class Desk:
-    """See the module. ``copies`` are the rooms with people here, ``deliver`` brings one up to an entry."""
+    """See the module. ``copies`` are the rooms with people here, ``deliver`` brings one up to an entry.
+
+    ``is_dead`` is called when others have taken this worker for dead.
+    """
 
     def __init__(
         self,
@@ -122,6 +124,7 @@ class Desk:
         redis_clock: Callable[[], int] | None,
         wall: Callable[[], int],
         deliver: Callable[[Entry], None],
+        is_dead: Callable[[], None],
     ) -> None:
         self._link = link
         self._post = post
@@ -134,6 +137,7 @@ class Desk:
         self._redis_clock = redis_clock
         self._wall = wall
         self._deliver = deliver
+        self._is_dead = is_dead
         self._queues: dict[str, deque[Request]] = {}
         self._serving: set[asyncio.Task[None]] = set()
         self._number = 0
@@ -293,7 +297,9 @@ class Desk:
         """
         entry = self._entry(attempt)
         deadline = min((request.deadline for request in attempt.accepted), default=0)
-        how = self._how(entry, attempt.copy, attempt.draft, attempt.record, deadline)
+        how = how_of(entry, attempt.copy, attempt.draft, self._clock())
+        how.deadline = deadline
+        how.max_rooms, how.max_latent_rooms = self._max_rooms, self._max_latent_rooms
         # What these people have said comes first.
         self._post.flush()
         for request in attempt.accepted:
@@ -342,6 +348,9 @@ class Desk:
                     return _none(code)
                 what = "too many rooms" if reply[0] == TOO_MANY else "too many rooms that nobody is in"
                 raise Refusal(ErrorCode.ROOM_LIMIT, f"There are {what}; try again later")
+            case 5:
+                self._is_dead()
+                raise OutOfReach("this worker was taken for dead")
             case _:
                 raise OutOfReach("it took too long")
 
@@ -351,52 +360,12 @@ class Desk:
         self.drafts.pop((entry.code, entry.version), None)
         self.entries.pop((entry.code, entry.version), None)
 
-    def _how(self, entry: Entry, copy: Copy | None, draft: Draft, record: Record, deadline: int) -> How:
-        room, now = draft.room, self._clock()
-        before = {} if copy is None else copy.record.homes
-        after = record.homes
-        workers_before, workers_after = set(before.values()), set(after.values())
-        deadlines: list[int] = []
-        if room is not None:
-            deadlines = [
-                until for until in (next(iter(room.suspended.values()), None), room.expires_at) if until
-            ]
-        absent = absences(room)
-        return How(
-            version=str(entry.version),
-            base=str(entry.base) if entry.base else "",
-            deadline=deadline,
-            max_rooms=self._max_rooms,
-            max_latent_rooms=self._max_latent_rooms,
-            state=_state(room),
-            people=0 if room is None else sum(who not in room.suspended for who in room.participants),
-            due=min(deadlines, default=0),
-            ttl=KEPT if room is None or room.expires_at is None else max(room.expires_at - now, 0) + KEPT,
-            talkers=" ".join(sorted(set(record.seated.values()))),
-            homes={who: worker for who, worker in after.items() if before.get(who) != worker},
-            gone=[who for who in before if who not in after],
-            came=sorted(workers_after - workers_before),
-            went=sorted(workers_before - workers_after),
-            to=sorted(workers_before | workers_after | {self._worker}),
-            away=[
-                (address, who, until - now)
-                for who, (address, until) in absent.items()
-                if draft.absent_before.get(who) != (address, until) and until > now
-            ],
-            back=[
-                (address, who)
-                for who, (address, _) in draft.absent_before.items()
-                if who not in absent or absent[who][0] != address
-            ],
-            late=lapsed_tokens(draft.steps),
-        )
-
     async def put_back(self, copy: Copy) -> Copy | None:
         """Put a room back that Redis has lost. Returns what is there instead, if that is newer."""
         reply = await self._link.run(
             "commit",
             copy.code,
-            encode(self._restoring(copy)),
+            encode(how_to_restore(copy, self._worker, self._clock(), self._policy)),
             encode(copy.record),
             b"",
             self._worker,
@@ -405,14 +374,6 @@ class Desk:
         if reply[0] == OTHER_VERSION and reply[1] and int(reply[1]) > copy.version:
             return copy_of(copy.code, int(reply[1]), reply[2])
         return None
-
-    def _restoring(self, copy: Copy) -> How:
-        draft = Draft(None, self._worker, self._clock(), self._policy)
-        draft.room = decode_room(copy.record.room)
-        entry = Entry(copy.code, 0, copy.version, self._worker, 0, [], Raw(b"\xc0"))
-        how = self._how(entry, None, draft, copy.record, 0)
-        how.is_restore = True
-        return how
 
 
 def _apply(draft: Draft, requests: list[Request]) -> tuple[list[Request], dict[Request, Exception]]:
@@ -438,15 +399,6 @@ def _apply(draft: Draft, requests: list[Request]) -> tuple[list[Request], dict[R
         else:
             accepted.append(request)
     return accepted, refused
-
-
-def _state(room: Room | None) -> str:
-    """By which name rooms of this kind are counted; empty for none."""
-    if room is None:
-        return ""
-    if room.participants:
-        return "active"
-    return "latent" if room.is_precreated else "lingering"
 
 
 def _none(code: str) -> Copy:

@@ -23,11 +23,11 @@ LEASES_KEPT = 6
 class Witness(Protocol):
     """Who is told what beats find out."""
 
-    def inbox_is_new(self, last: bytes, *, was_buried: bool) -> None:
-        """This worker has an inbox that begins after the entry ``last``; what was in the former is lost.
+    def inbox_is_new(self, last: bytes) -> None:
+        """This worker has an inbox that begins after the entry ``last``; what was in the former is lost."""
 
-        If it ``was_buried``, that is because others took it for dead; otherwise Redis has lost its data.
-        """
+    def is_taken_for_dead(self) -> None:
+        """This worker was not heard of for a lease, and others have its people now."""
 
     def data_is_old(self) -> None:
         """Redis has forgotten what it knew a moment ago."""
@@ -105,7 +105,10 @@ class Life:
         return self._worker, self._lease, self._lease * LEASES_KEPT, idea
 
     def _take(self, reply: Reply) -> None:
-        (had_inbox, beats, time, last, redis_time, was_buried), alive, left, dead = reply
+        if reply is None:
+            self._witness.is_taken_for_dead()
+            return
+        (had_inbox, beats, time, last, redis_time), alive, left, dead = reply
         now = self._clock()
         self._offset, self._redis_offset = time - now, redis_time - now
         if self.in_touch_since is None:
@@ -114,7 +117,7 @@ class Life:
         is_rewound = beats <= self._beats
         self._beats = beats
         if not had_inbox:
-            self._witness.inbox_is_new(last, was_buried=bool(was_buried))
+            self._witness.inbox_is_new(last)
         elif is_rewound:
             self._witness.data_is_old()
         gone = list(left)

@@ -70,9 +70,6 @@ class How(Struct):
 
     version: str
     base: str
-    deadline: int
-    max_rooms: int
-    max_latent_rooms: int
     state: str
     people: int
     due: int
@@ -86,6 +83,9 @@ class How(Struct):
     away: list[tuple[str, str, int]] = []
     back: list[tuple[str, str]] = []
     late: list[str] = []
+    deadline: int = 0
+    max_rooms: int = 0
+    max_latent_rooms: int = 0
     is_restore: bool = False
 
 

@@ -45,6 +45,7 @@ class Rooms:
         clock: Callable[[], int],
         redis_clock: Callable[[], int] | None,
         wall: Callable[[], int],
+        is_dead: Callable[[], None],
     ) -> None:
         self.copies: dict[str, Copy] = {}
         self.neighbours: Counter[str] = Counter()
@@ -62,6 +63,7 @@ class Rooms:
             redis_clock=redis_clock,
             wall=wall,
             deliver=self._deliver,
+            is_dead=is_dead,
         )
         self._post = post
         self._worker = worker
@@ -251,6 +253,12 @@ class Rooms:
         self.changed.set()
 
     # What was not heard
+
+    def let_go(self) -> None:
+        """Others have the people of this worker: whoever is connected is to come again."""
+        for copy in list(self.copies.values()):
+            self._cut_off(copy, {})
+            self._keep(copy.code, None)
 
     def lose_touch(self) -> None:
         """What others sent here may be lost: who is in a room with people elsewhere cannot be told all."""

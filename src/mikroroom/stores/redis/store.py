@@ -8,8 +8,9 @@ from mikroroom.core.effects import Effects
 from mikroroom.core.room import Policy, Room
 from mikroroom.settings import Settings
 from mikroroom.stores.port import Census, Counts, Kept, Receiver, Step, Verb
+from mikroroom.stores.redis.commit import KEPT
 from mikroroom.stores.redis.counts import SharedCounts
-from mikroroom.stores.redis.desk import DUE_TOGETHER, KEPT
+from mikroroom.stores.redis.desk import DUE_TOGETHER
 from mikroroom.stores.redis.wire import OutOfReach, Refused
 from mikroroom.stores.redis.worker import Clocks, Worker
 
@@ -27,6 +28,9 @@ class RedisStore:
         self._policy = policy
         self._clocks = clocks
         self._worker: Worker | None = None
+        self._receiver: Receiver | None = None
+        # Workers that were taken for dead, and are letting go.
+        self._ending: set[asyncio.Task[None]] = set()
         self._tidying: asyncio.Task[None] | None = None
         self._refreshed_at = clocks.steady()
         # How much has come of whom, by room and participant, that is not written yet.
@@ -34,8 +38,21 @@ class RedisStore:
 
     def start(self, receiver: Receiver) -> None:
         """See ``port.Store``. Redis may be away still; until it is there, rooms cannot be made or entered."""
-        self._worker = Worker(self._settings, self._policy, self._clocks, receiver)
+        self._receiver = receiver
+        self._begin(receiver)
+
+    def _begin(self, receiver: Receiver) -> None:
+        self._worker = Worker(self._settings, self._policy, self._clocks, receiver, self._begin_anew)
         self._worker.start()
+
+    def _begin_anew(self) -> None:
+        """Others have taken this worker for dead, and have its people: another goes on with none."""
+        dead, receiver = self._worker, self._receiver
+        if dead is not None and receiver is not None:
+            self._begin(receiver)
+            ending = asyncio.create_task(dead.die())
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
 
     async def stop(self, kept: Mapping[str, Kept]) -> None:
         """See ``port.Store``. Whoever has a place here is given one on another worker, if there is one.
@@ -49,6 +66,7 @@ class RedisStore:
         if worker is not None:
             self._write_taken(worker)
             await worker.stop()
+        await asyncio.gather(*self._ending)
 
     def counts(self, local: Counts) -> Counts:
         """See ``port.Store``."""

@@ -44,9 +44,19 @@ class Clocks(msgspec.Struct, frozen=True):
 
 
 class Worker:
-    """See the module. ``name`` is its own in Redis."""
+    """See the module. ``name`` is its own in Redis.
 
-    def __init__(self, settings: Settings, policy: Policy, clocks: Clocks, receiver: Receiver) -> None:
+    ``is_dead`` is called, once, when others have taken it for dead: whoever goes on does so as another worker.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        policy: Policy,
+        clocks: Clocks,
+        receiver: Receiver,
+        is_dead: Callable[[], None],
+    ) -> None:
         self.name = secrets.token_hex(4)
         self._receiver = receiver
         self._policy = policy
@@ -68,10 +78,12 @@ class Worker:
             clock=self.clock,
             redis_clock=self.life.redis_time if clocks.is_agreed else None,
             wall=clocks.wall,
+            is_dead=self.is_taken_for_dead,
         )
         self.desk = self.rooms.desk
         self._is_reading = False
         self._is_leaving = False
+        self._tell_dead: Callable[[], None] | None = is_dead
         # For who waits to leave: no other worker takes its people.
         self._is_declined = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -98,6 +110,16 @@ class Worker:
         with suppress(TimeoutError, Refused, OutOfReach):
             async with asyncio.timeout(LEAVE_PATIENCE):
                 await self._leave_behind()
+        await self._end()
+
+    async def die(self) -> None:
+        """Let go of everybody: others have them."""
+        self._is_leaving = True
+        self.life.stop()
+        self.rooms.let_go()
+        await self._end()
+
+    async def _end(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -146,17 +168,24 @@ class Worker:
 
     # What beats find out; see life.Witness
 
-    def inbox_is_new(self, last: bytes, *, was_buried: bool) -> None:
+    def inbox_is_new(self, last: bytes) -> None:
         """Begin to read; or whatever was in the former inbox is lost."""
         if not self._is_reading:
             self._is_reading = True
             self.inbox.start(last)
             return
-        log.warning(Line("taken-for-dead" if was_buried else "redis-data-lost", rooms=len(self.rooms.copies)))
+        log.warning(Line("redis-data-lost", rooms=len(self.rooms.copies)))
         self.inbox.go_on_from(last)
         self.desk.forget_committed()
         self.rooms.lose_touch()
-        self._do(self.rooms.compare(puts_back=not was_buried))
+        self._do(self.rooms.compare(puts_back=True))
+
+    def is_taken_for_dead(self) -> None:
+        """Nothing more can be done in this name."""
+        tell, self._tell_dead = self._tell_dead, None
+        if tell is not None:
+            log.warning(Line("taken-for-dead", rooms=len(self.rooms.copies)))
+            tell()
 
     def data_is_old(self) -> None:
         """Redis has come back with what it knew earlier."""
@@ -182,11 +211,11 @@ class Worker:
             self._seeing_to.add(worker)
             self._do(self._inherit(worker, codes))
 
-    async def _inherit(self, worker: str, codes: list[str] | None = None) -> None:
-        """Keep the places of all who had theirs on a worker that is gone, or goes."""
+    async def _inherit(self, worker: str, codes: list[str] | None) -> None:
+        """Keep the places of those who had theirs on a worker that is gone or goes, in these rooms or all."""
         try:
             if codes is None:
-                found = await self.link.run("inherit", worker, self.name)
+                found = await self.link.run("inherit", worker, self.name, int(worker in self.desk.gone))
                 if found is None:
                     return
                 codes = [code.decode() for code in found]

@@ -1,9 +1,11 @@
 -- A worker is alive, and hears who else is.
 -- ARGV: prefix, worker, lease (ms), patience (ms), its idea of the time (ms; 0 if it has none).
--- Returns {whether it had an inbox, how many beats, the time (ms), the last id in its inbox, Redis' time, whether
--- it was taken for dead and all its rooms were seen to},
--- the workers that are alive, those that have left and had rooms still, and those not heard of for a lease.
+-- Returns false if it was taken for dead; else {whether it had an inbox, how many beats, the time (ms), the last id
+-- in its inbox, Redis' time}, the workers that are alive, those that have left and had rooms still, and those not heard of for a lease.
 local me, lease, patience, idea = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+if redis.call('EXISTS', key('buried', me)) == 1 then
+    return false
+end
 local inbox, about, now = key('inbox', me), key('worker', me), milliseconds()
 local had = redis.call('EXISTS', inbox)
 local last = '0-0'
@@ -27,7 +29,7 @@ end
 redis.call('SET', key('clock'), offset, 'PX', 172800000)
 
 return {
-    {had, beats, now + offset, last, now, redis.call('DEL', key('buried', me))},
+    {had, beats, now + offset, last, now},
     redis.call('ZRANGEBYSCORE', key('workers'), '(' .. now, '+inf'),
     redis.call('ZRANGEBYSCORE', key('workers'), '-inf', 0),
     redis.call('ZRANGEBYSCORE', key('workers'), '(0', now),

@@ -8,10 +8,6 @@ if redis.call('SCARD', key('at', gone)) > 0 then
     redis.call('ZADD', key('workers'), 0, gone)
     return 0
 end
-if ARGV[3] == '0' then
-    -- Should it only have slept, it must not take this for a loss of data.
-    redis.call('SET', key('buried', gone), '', 'PX', 172800000)
-end
 redis.call('ZREM', key('workers'), gone)
 redis.call('DEL', key('inbox', gone), key('worker', gone), key('at', gone), key('heir', gone))
 return 1

@@ -2,12 +2,16 @@
 -- ARGV: prefix, code, how (msgpack; see record.py), record, entry, the worker whose commit it is. That one has the
 -- entry, and is only told that it is committed.
 -- Returns {1, workers without an inbox...}; {0, version, record} where the room is at another version;
--- {2} or {3} where there are too many rooms, or too many latent ones; {4} where it is too late.
+-- {5} where that worker was taken for dead; {2} or {3} where there are too many rooms, or too many latent ones; {4} where it is too late.
 local code, how, record, entry, origin = ARGV[2], cmsgpack.unpack(ARGV[3]), ARGV[4], ARGV[5], ARGV[6]
 local room = key('room', code)
 local now = milliseconds()
 local had = redis.call('HMGET', room, 'v', 'n', 's')
 local version, people, state = had[1] or '', tonumber(had[2] or 0), had[3] or ''
+
+if redis.call('EXISTS', key('buried', origin)) == 1 then
+    return {5}
+end
 
 if how.is_restore then
     if version ~= '' and tonumber(version) >= tonumber(how.version) then
