@@ -284,7 +284,6 @@ async def test_a_worker_that_was_taken_for_dead_goes_on_as_another_one(farm: Far
         await first.joins(name="Cleo")
     assert refused.value.code is ErrorCode.SERVER_ERROR
     await until(lambda: inside(first) is not slept and first.store.trouble() is None)
-    assert CODE in first.cut
     dan = await first.joins(name="Dan")
     room = await second.looks()
     assert set(room.participants) == {ada, bob, dan} and set(room.suspended) == {ada}

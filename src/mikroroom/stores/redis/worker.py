@@ -46,7 +46,7 @@ class Clocks(msgspec.Struct, frozen=True):
 class Worker:
     """See the module. ``name`` is its own in Redis.
 
-    ``is_dead`` is called, once, when others have taken it for dead: whoever goes on does so as another worker.
+    ``is_dead`` is called, once, when others have taken it for dead: who goes on does so as another worker.
     """
 
     def __init__(
