@@ -30,7 +30,7 @@ format: $(VENV)/.dev  ## Put the code into the one shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev  ## Measure how fast it is, in seven minutes; rougher with make bench ARGS=--quick
+bench: $(VENV)/.dev  ## Measure how fast it is, in ten minutes; rougher with make bench ARGS=--quick
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 lock: $(VENV)/.uv  ## Pin the newest dependencies that pyproject.toml allows

@@ -280,12 +280,8 @@ def test_several_workers_without_a_redis_are_one_clear_line(run: Run) -> None:
 # What it is, where a part of it is not installed: the app says so as it is made.
 WITHOUT_A_CLIENT = """
 import sys
-from mikroroom import cli, serving
-
-def create_app(_):
-    raise ImportError("No module named 'redis'")
-
-serving.create_app = create_app
+sys.modules["redis"] = sys.modules["hiredis"] = None  # as if they were not installed
+from mikroroom import cli
 sys.exit(cli.main())
 """
 
@@ -301,7 +297,7 @@ def test_redis_without_a_client_for_it_is_one_clear_line(tmp_path: Path) -> None
     )
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert "cannot use Redis reason=\"No module named 'redis'\" hint=" in line
+    assert "cannot use Redis reason=" in line
     assert "pip install 'mikroroom[redis]'" in line
     assert "hunter2" not in line
 
