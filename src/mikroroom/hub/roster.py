@@ -22,6 +22,12 @@ log = logging.getLogger(__name__)
 Person = Session | Mailbox
 Change = Seated | Held | Gone | Suspended | Resumed | Close
 
+# Why a connection is closed whose participant has its place on another worker.
+_PARTED = {
+    CloseCode.REPLACED: "resumed on another connection",
+    CloseCode.RESTARTING: "the place is kept on another server",
+}
+
 # A room's burst of messages for each of its seats: everyone's offers and ICE candidates at once (R31).
 BURST_PER_SEAT = 40
 
@@ -191,7 +197,7 @@ class Roster:
             former = arrival.session
             former.unseat()
         if former is not None:
-            former.close(reason, "resumed on another connection" if reason is CloseCode.REPLACED else "")
+            former.close(reason, _PARTED[reason])
         return kept
 
     def cut_off(self, code: str) -> None:

@@ -133,6 +133,7 @@ class Rooms:
         arriving: set[int] = set()
         if copy is None or entry.version > copy.version:
             if copy is not None and copy.version != entry.base:
+                log.warning(Line("room-missed", room=entry.code))
                 self._cut_off(copy, _homes_before(entry))
             arriving = self._carry_out(entry, copy)
             self._update(entry, copy)
@@ -282,12 +283,12 @@ class Rooms:
         for code, there in compared.items():
             copy = self.copies.get(code)
             if copy is not None and (there is None or copy.version < there.version):
+                log.warning(Line("room-missed", room=code))
                 self._cut_off(copy, {} if there is None else there.record.homes)
                 self._keep(code, there)
 
     def _cut_off(self, copy: Copy, homes: Homes) -> None:
         """Something in the room was not heard here. ``homes`` is where people are after that."""
-        log.warning(Line("room-missed", room=copy.code))
         self._receiver.cut_off(copy.code)
         for who, home in copy.record.homes.items():
             if home == self._worker != homes.get(who):
