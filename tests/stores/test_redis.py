@@ -154,6 +154,29 @@ async def test_talk_to_a_room_that_has_changed_meanwhile_stays_in_order(farm: Fa
         assert [int(message.get("text", message["timestamp"])) for message in heard] == list(range(30))
 
 
+async def test_what_is_said_while_a_mailbox_is_handed_over_is_heard_once_by_everyone(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was said just before the news of the move, and the mailbox, are about two versions of the room."""
+    first, second, ada, _ = await two_with_ada_and_bob(farm)
+    third = await farm.worker()
+    cleo = await third.joins(name="Cleo")
+    await until(lambda: cleo in first.far.get(CODE, ()))
+    rooms = inside(first).rooms
+    hears = rooms.committed_elsewhere
+
+    def says_before(entry: bytes) -> None:
+        says(first, "hello")
+        hears(entry)
+
+    first.mailboxes[ada] = KEPT
+    monkeypatch.setattr(rooms, "committed_elsewhere", says_before)
+    await comes_back(second, "ada's")
+    await farm.catches_up(first, second, third)
+    assert [who for who, _ in third.talk] == [cleo]
+    assert (ada, KEPT) in second.arrivals
+
+
 async def test_a_batch_that_is_sent_twice_is_heard_once(farm: Farm) -> None:
     first, second, _, bob = await two_with_ada_and_bob(farm)
     post = inside(first).post

@@ -129,6 +129,8 @@ class Rooms:
 
     def _deliver(self, entry: Entry) -> None:
         """Bring the room up to an entry, and carry out what follows for those here."""
+        # What was said as of the former version goes before: a letter is about one version of a room.
+        self._post.flush()
         copy = self.copies.get(entry.code)
         arriving: set[int] = set()
         if copy is None or entry.version > copy.version:
@@ -219,8 +221,6 @@ class Rooms:
         self.copies[code] = copy
         self.neighbours.update(set(copy.record.homes.values()))
         copy.here = tuple(who for who, home in copy.record.seated.items() if home == me)
-        # What was said as of the former version goes before.
-        self._post.flush()
         far = {who: home for who, home in copy.record.seated.items() if home != me}
         self._receiver.meet(code, FarSide(self._post, code, copy.version, far) if far else None)
         strangers = [
@@ -279,6 +279,7 @@ class Rooms:
 
     def check_compared(self) -> None:
         """All that was under way when rooms were compared has been heard."""
+        self._post.flush()
         compared, self._compared = self._compared, {}
         for code, there in compared.items():
             copy = self.copies.get(code)
