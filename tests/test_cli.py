@@ -302,6 +302,15 @@ def test_redis_without_a_client_for_it_is_one_clear_line(tmp_path: Path) -> None
     assert "hunter2" not in line
 
 
+@pytest.mark.parametrize("query", ["?bogus=1", "?socket_timeout=soon", "?ssl_cert_reqs=maybe"])
+def test_a_redis_url_with_options_that_are_none_is_one_clear_line(run: Run, query: str) -> None:
+    done = run("serve", "--port", "0", "--redis-url", f"rediss://:hunter2@127.0.0.1:1/0{query}")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "cannot use the settings" in line and "redis_url" in line
+    assert "hunter2" not in line
+
+
 # serve
 
 

@@ -15,7 +15,7 @@ from mikroroom.clock import steady_ms, wall_ms
 from mikroroom.core.addresses import networks
 from mikroroom.core.room import Policy
 from mikroroom.hub.hub import Hub
-from mikroroom.settings import Settings
+from mikroroom.settings import Settings, SettingsError
 from mikroroom.stores.journal import Journal
 from mikroroom.stores.memory import MemoryStore
 from mikroroom.stores.port import Store
@@ -81,8 +81,13 @@ def create_app(settings: Settings | None = None) -> Starlette:
 def _store(settings: Settings, policy: Policy) -> Store:
     if settings.redis_url:
         from mikroroom.stores.redis.store import RedisStore  # noqa: PLC0415 - the client is an extra
+        from mikroroom.stores.redis.wire import pool_of  # noqa: PLC0415
         from mikroroom.stores.redis.worker import Clocks  # noqa: PLC0415
 
+        try:
+            pool_of(settings.redis_url)
+        except ValueError as error:
+            raise SettingsError([f"redis_url: cannot be used: {error}"]) from error
         return RedisStore(settings, policy, Clocks(steady_ms, wall_ms))
     return MemoryStore(
         max_rooms=settings.max_rooms,

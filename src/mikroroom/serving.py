@@ -27,7 +27,7 @@ from starlette.applications import Starlette
 from mikroroom.app import create_app
 from mikroroom.hub.hub import Hub
 from mikroroom.logs import Line
-from mikroroom.settings import Settings
+from mikroroom.settings import Settings, SettingsError
 from mikroroom.transport.bounded import BoundedProtocol
 from mikroroom.transport.guard import GuardedProtocol
 
@@ -194,6 +194,8 @@ def _app(chosen: Settings) -> Starlette:
             raise
         line = Line("cannot use Redis", reason=error, hint="pip install 'mikroroom[redis]'")
         raise CannotServe(line) from error
+    except SettingsError as error:
+        raise CannotServe(Line("cannot use the settings", reason=error)) from error
 
 
 class _Server(uvicorn.Server):

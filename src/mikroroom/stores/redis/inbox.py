@@ -62,14 +62,18 @@ class Inbox:
     async def _run(self) -> None:
         attempts = 0
         while True:
-            # Of what goes wrong here the link tells, which has the same trouble.
-            with suppress(OutOfReach):
+            try:
                 wire = await connect(self._link.pool)
                 try:
                     await self._serve(wire)
                 finally:
                     wire.cut()
                 attempts = 0
+            except OutOfReach:
+                pass  # the link tells of it, which has the same trouble
+            except Exception:
+                # A fault of ours must not be the end of it.
+                log.exception(Line("inbox-failed"))
             pause = PAUSES[min(attempts, len(PAUSES) - 1)]
             attempts += 1
             await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311

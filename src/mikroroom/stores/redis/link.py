@@ -6,17 +6,15 @@ script takes effect once, however often it arrives.
 
 import asyncio
 import logging
+import math
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from redis.asyncio.connection import ConnectionPool
-
 from mikroroom.logs import Line
 from mikroroom.stores.redis.scripts import NAMES, script
 from mikroroom.stores.redis.wire import (
-    CONNECT_PATIENCE,
     Argument,
     OutOfReach,
     Piece,
@@ -25,6 +23,7 @@ from mikroroom.stores.redis.wire import (
     Wire,
     connect,
     packed,
+    pool_of,
 )
 
 log = logging.getLogger(__name__)
@@ -71,13 +70,7 @@ class Link:
     """See the module. ``problem`` is why Redis is out of reach; None if it is not."""
 
     def __init__(self, url: str, prefix: str) -> None:
-        self.pool = ConnectionPool.from_url(
-            url,
-            protocol=2,
-            socket_timeout=None,
-            socket_connect_timeout=CONNECT_PATIENCE,
-            client_name="mikroroom",
-        )
+        self.pool = pool_of(url)
         self.problem: str | None = "not connected yet"
         self._prefix = prefix
         self._loop = asyncio.get_running_loop()
@@ -130,9 +123,10 @@ class Link:
         return done
 
     async def _run(self, greet: Callable[[Ask], Awaitable[None]]) -> None:
-        attempts, opened_at = 0, self._loop.time()
+        attempts = 0
         while True:
             wire: Wire | None = None
+            opened_at = math.inf
             try:
                 wire = await connect(self.pool)
                 async with asyncio.timeout(ANSWER_PATIENCE):

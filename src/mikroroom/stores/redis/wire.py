@@ -12,10 +12,19 @@ from typing import Any, cast
 
 from hiredis import Reader
 from redis.asyncio.connection import ConnectionPool
-from redis.exceptions import RedisError
 
 # Seconds within which a connection is made.
 CONNECT_PATIENCE = 2.0
+
+# Whatever the URL says of these.
+_OURS = {
+    "client_name": "mikroroom",
+    "decode_responses": False,
+    "health_check_interval": 0,
+    "protocol": 2,
+    "socket_connect_timeout": CONNECT_PATIENCE,
+    "socket_timeout": None,
+}
 
 Piece = bytes | bytearray | memoryview
 Argument = bytes | str | int | list[Piece]
@@ -90,6 +99,21 @@ class Wire(asyncio.Protocol):
         self._connection._close()  # noqa: SLF001
 
 
+def pool_of(url: str) -> ConnectionPool:
+    """Where connections come from.
+
+    Raises:
+        ValueError: the URL is not one that can be used. Says why, without the password.
+    """
+    try:
+        pool = ConnectionPool.from_url(url)
+        pool.connection_kwargs |= _OURS
+        pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py says no more of it
+    except Exception as error:
+        raise ValueError(str(error)) from error
+    return pool
+
+
 async def connect(pool: ConnectionPool) -> Wire:
     """A new connection, ready to be used.
 
@@ -102,7 +126,7 @@ async def connect(pool: ConnectionPool) -> Wire:
             await connection.connect()
     except BaseException as error:
         connection._close()  # noqa: SLF001
-        if isinstance(error, RedisError | OSError | TimeoutError):
+        if isinstance(error, Exception):
             raise OutOfReach(str(error) or "Redis does not answer") from error
         raise
     return Wire(connection)

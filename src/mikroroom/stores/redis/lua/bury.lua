@@ -6,6 +6,7 @@ if ARGV[3] == '0' and alive_until > milliseconds() then
 end
 if redis.call('SCARD', key('at', gone)) > 0 then
     redis.call('ZADD', key('workers'), 0, gone)
+    keep(key('workers'))
     return 0
 end
 redis.call('ZREM', key('workers'), gone)
