@@ -38,14 +38,6 @@ async def link(server: RedisServer) -> AsyncIterator[Link]:
     await link.stop()
 
 
-async def is_killed(link: Link, server: RedisServer) -> None:
-    """The connection is cut from the other side, with what is under way on it."""
-    other = Link(server.url, PREFIX)
-    other.start(no_greeting)
-    await other.call(b"CLIENT", b"KILL", b"TYPE", b"normal", b"SKIPME", b"yes", is_repeatable=True)
-    await other.stop()
-
-
 async def test_commands_are_answered_in_the_order_in_which_they_were_given(link: Link) -> None:
     answers = [link.call(b"ECHO", str(number)) for number in range(1_000)]
     assert await asyncio.gather(*answers) == [str(number).encode() for number in range(1_000)]
