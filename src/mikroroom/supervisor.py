@@ -177,11 +177,15 @@ class Supervisor:
         return 0
 
     async def _begin(self) -> bool:
-        """Whether all serve. One goes ahead: what stops it would stop the others too, and is told once."""
+        """Whether it can be done. One goes ahead: what stops it would stop the others, and is told once."""
         if await self._engage() is None:
             return False
         others = (self._engage() for _ in range(self._chosen.workers - 1))
-        return None not in await asyncio.gather(*others)
+        if None in await asyncio.gather(*others):
+            # It can be done, so that was an accident.
+            self._died_young = True
+            self._vacancy.set()
+        return True
 
     async def _fill_vacancies(self) -> None:
         """Start workers for those that have died. Where they die young, the pauses before that grow."""

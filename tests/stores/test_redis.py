@@ -394,3 +394,43 @@ async def test_a_fault_in_one_request_touches_none_of_those_that_were_made_with_
     assert isinstance(fault, ZeroDivisionError)
     room = await first.looks()
     assert (set(room.participants), room.max_participants) == ({ada, bob, cleo}, 8)
+
+
+async def test_who_was_slower_to_commit_does_not_take_its_own_room_for_the_others(farm: Farm) -> None:
+    """Both have made the same version of it; one of the two is in Redis."""
+    shelves = [await farm.worker() for _ in range(3)]
+    for number in range(8):
+        code = f"AAAAA{number}"
+        await shelves[0].makes(precreated(code, max_participants=3))
+        for shelf in shelves:
+            # So that each has a copy, and applies what comes to that.
+            await shelf.leaves(await shelf.joins(code), code)
+        outcomes = await asyncio.gather(
+            *(shelf.joins(code) for _ in range(3) for shelf in shelves), return_exceptions=True
+        )
+        seated = {outcome for outcome in outcomes if isinstance(outcome, str)}
+        assert len(seated) == 3
+        assert all(isinstance(outcome, str | Refusal) for outcome in outcomes)
+        for shelf in shelves:
+            assert set((await shelf.looks(code)).participants) == seated
+
+
+async def test_keys_that_somebody_else_has_taken_are_told_and_those_of_the_dead_do_not_come_back(
+    farm: Farm,
+) -> None:
+    first = await farm.worker()
+    await farm.redis.delete(farm.prefix + "workers")
+    await farm.redis.set(farm.prefix + "workers", "something else")
+    inside(first).life.beat_now()
+    await until(lambda: first.store.trouble() is not None)
+    await farm.redis.delete(farm.prefix + "workers")
+    inside(first).life.beat_now()
+    await until(lambda: first.store.trouble() is None)
+
+    await farm.redis.set(farm.prefix + "buried:zombie", "")
+    await inside(first).link.run("post", "zombie", 1, first.store._worker.name, "", b"r AAAAAA x 1 1\nx")  # type: ignore[attr-defined]
+    await inside(first).link.run("trim", "zombie", "1-0", 10)
+    assert await farm.key("worker", "zombie") is None
+    keys = await farm.redis.keys(farm.prefix + "*")
+    await farm.redis.delete(farm.prefix + "buried:zombie")
+    assert all([await farm.redis.pttl(key) > 0 for key in keys if b"zombie" not in key])

@@ -123,7 +123,7 @@ class Desk:
         clock: Callable[[], int],
         redis_clock: Callable[[], int] | None,
         wall: Callable[[], int],
-        deliver: Callable[[Entry], None],
+        deliver: Callable[[Entry, Room | None], None],
         is_dead: Callable[[], None],
     ) -> None:
         self._link = link
@@ -145,10 +145,9 @@ class Desk:
         """Milliseconds by which windows are longer, because nobody here could be heard for so long."""
         self.gone: frozenset[str] = frozenset()
         """Workers that will send nothing any more."""
-        # Committed, and not heard of in the inbox yet; and rooms as they are once that is so.
+        # Committed, and not heard of in the inbox yet: requests; and entries, with the rooms after them.
         self.committed: dict[int, Request] = {}
-        self.drafts: dict[tuple[str, int], Room | None] = {}
-        self.entries: dict[tuple[str, int], Entry] = {}
+        self.entries: dict[tuple[str, int], tuple[Entry, Room | None]] = {}
 
     def ask(
         self, code: str, action: Action | None, new_room: tuple[Room, Effects] | None = None
@@ -186,9 +185,9 @@ class Desk:
 
     def forget_old(self) -> None:
         """What was given up long ago, and will not be heard of any more."""
-        for entry in [entry for entry in self.entries.values() if self._wall() - entry.stamp > REMEMBERED]:
-            self.drafts.pop((entry.code, entry.version), None)
-            self.entries.pop((entry.code, entry.version), None)
+        oldest = self._wall() - REMEMBERED
+        for entry in [entry for entry, _ in self.entries.values() if entry.stamp < oldest]:
+            del self.entries[entry.code, entry.version]
             for step in entry.steps:
                 self.committed.pop(step.number, None)
 
@@ -197,7 +196,6 @@ class Desk:
         for request in self.committed.values():
             request.fail(Refusal(ErrorCode.SERVER_ERROR, AWAY_NOW))
         self.committed.clear()
-        self.drafts.clear()
         self.entries.clear()
 
     async def stop(self) -> None:
@@ -304,8 +302,7 @@ class Desk:
         self._post.flush()
         for request in attempt.accepted:
             self.committed[request.number] = request
-        key = entry.code, entry.version
-        self.drafts[key], self.entries[key] = attempt.draft.room, entry
+        self.entries[entry.code, entry.version] = entry, attempt.draft.room
         told = encode(entry) if len(how.to) > 1 else b""
         reply = await self._link.run(
             "commit", entry.code, encode(how), bytes(entry.record), told, self._worker, is_repeatable=True
@@ -313,7 +310,7 @@ class Desk:
         if reply[0] == COMMITTED or (reply[0] == OTHER_VERSION and self._is_done(attempt, reply)):
             if self._worker.encode() in reply[1:]:
                 # The inbox is lost: what follows must be heard all the same.
-                self._deliver(entry)
+                self._deliver(entry, attempt.draft.room)
             return None
         self._forget(entry, attempt.accepted)
         return await self._newer(attempt, reply)
@@ -357,7 +354,6 @@ class Desk:
     def _forget(self, entry: Entry, requests: list[Request]) -> None:
         for request in requests:
             self.committed.pop(request.number, None)
-        self.drafts.pop((entry.code, entry.version), None)
         self.entries.pop((entry.code, entry.version), None)
 
     async def put_back(self, copy: Copy) -> Copy | None:

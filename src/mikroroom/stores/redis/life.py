@@ -8,7 +8,7 @@ from typing import Protocol
 from mikroroom.logs import Line
 from mikroroom.stores.redis.link import Ask, Link
 from mikroroom.stores.redis.scripts import script
-from mikroroom.stores.redis.wire import OutOfReach, Refused, Reply
+from mikroroom.stores.redis.wire import OutOfReach, Reply
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,8 @@ class Life:
         self._beating: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self.alive: frozenset[str] = frozenset()
+        self.problem: str | None = None
+        """Why the last beat failed, though Redis answers; None if it did not."""
         self.in_touch_since: int | None = None
         """By ``clock``, since when beats have succeeded; None if the last did not."""
 
@@ -95,10 +97,19 @@ class Life:
             self._wake.clear()
             try:
                 self._take(await self._link.run("beat", *self._arguments()))
-            except (Refused, OutOfReach):
+            except OutOfReach:
                 self.in_touch_since = None
-            except Exception:
-                log.exception(Line("beat-failed"))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next beat must come
+                # Somebody may have put something else under a key of ours.
+                self._report(str(error))
+            else:
+                self._report(None)
+
+    def _report(self, problem: str | None) -> None:
+        """Say once that others cannot know that this worker lives."""
+        if problem is not None and self.problem is None:
+            log.error(Line("beat-failed", problem=problem, effect="others may take this worker for dead"))
+        self.problem = problem
 
     def _arguments(self) -> tuple[str | int, ...]:
         idea = 0 if self._offset is None else self.time()

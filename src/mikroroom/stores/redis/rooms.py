@@ -99,14 +99,14 @@ class Rooms:
 
     def committed_elsewhere(self, entry: bytes) -> None:
         """A commit of another worker."""
-        self._deliver(decode_entry(entry))
+        self._deliver(decode_entry(entry), None)
 
     def committed_here(self, code: str, version: int) -> bool:
         """A commit of ours: what it was is at hand. Returns False where it is not any more."""
-        entry = self.desk.entries.pop((code, version), None)
-        if entry is not None:
-            self._deliver(entry)
-        return entry is not None
+        committed = self.desk.entries.pop((code, version), None)
+        if committed is not None:
+            self._deliver(*committed)
+        return committed is not None
 
     # What that means
 
@@ -127,8 +127,11 @@ class Rooms:
             # Who was there when it was said has heard it there.
             self._receiver.hear([who for who in copy.here if late.get(who) != origin], frame)
 
-    def _deliver(self, entry: Entry) -> None:
-        """Bring the room up to an entry, and carry out what follows for those here."""
+    def _deliver(self, entry: Entry, room: Room | None) -> None:
+        """Bring the room up to an entry, and carry out what follows for those here.
+
+        ``room`` is the one after it, if that is at hand.
+        """
         # What was said as of the former version goes before: a letter is about one version of a room.
         self._post.flush()
         copy = self.copies.get(entry.code)
@@ -138,7 +141,7 @@ class Rooms:
                 log.warning(Line("room-missed", room=entry.code))
                 self._cut_off(copy, _homes_before(entry))
             arriving = self._carry_out(entry, copy)
-            self._update(entry, copy)
+            self._update(entry, copy, room)
         if entry.origin == self._worker:
             for step in entry.steps:
                 request = self.desk.committed.pop(step.number, None)
@@ -195,9 +198,8 @@ class Rooms:
         if kept is not None:
             self._post.hand_over(home, entry.code, entry.version, who, kept)
 
-    def _update(self, entry: Entry, former: Copy | None) -> None:
+    def _update(self, entry: Entry, former: Copy | None, room: Room | None) -> None:
         record = decode_record(entry.record)
-        room = self.desk.drafts.pop((entry.code, entry.version), None)
         copy = Copy(entry.code, entry.version, record, room)
         if former is not None:
             copy.arrived = {

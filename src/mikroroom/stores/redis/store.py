@@ -113,21 +113,28 @@ class RedisStore:
 
     def trouble(self) -> str | None:
         """See ``port.Store``."""
-        if self._worker is None or self._worker.link.problem is not None:
+        worker = self._here
+        if worker.link.problem is not None:
             return "The rooms are out of reach: Redis does not answer"
+        if worker.life.problem is not None:
+            return "The rooms are out of reach: Redis refuses"
         return None
 
     @property
     def _here(self) -> Worker:
-        if self._worker is None:
+        if self._worker is None or self._receiver is None:
             raise RuntimeError("the store was not started")
+        if self._worker.loop is not asyncio.get_running_loop():
+            # The one it was on has ended, and the worker with it: a test client makes one for each request.
+            self._begin(self._receiver)
         return self._worker
 
     def _run(self, name: str, *arguments: str | int | bytes) -> "asyncio.Future[Any]":
         """Have a script run. Raises ``OutOfReach`` where it is known that it cannot be."""
-        if self._worker is None or self._worker.link.problem is not None:
+        link = self._here.link
+        if link.problem is not None:
             raise OutOfReach("Redis does not answer")
-        return self._worker.link.run(name, *arguments)
+        return link.run(name, *arguments)
 
     async def _tidy(self, worker: Worker) -> None:
         try:

@@ -58,6 +58,7 @@ class Worker:
         is_dead: Callable[[], None],
     ) -> None:
         self.name = secrets.token_hex(4)
+        self.loop = asyncio.get_running_loop()
         self._receiver = receiver
         self._policy = policy
         self._lease = int(settings.worker_lease * 1_000)

@@ -4,9 +4,13 @@
 -- connection was lost, nothing happens.
 -- Where all rooms are at these versions, the letter goes as it is. Otherwise everything in it that is from a room
 -- which has changed goes to where its people are now.
+-- Nothing is sent for a worker that was taken for dead.
 -- Returns 0, or 1 where a room or an inbox was missing.
 local me, number = ARGV[2], tonumber(ARGV[3])
 local about = key('worker', me)
+if redis.call('EXISTS', key('buried', me)) == 1 then
+    return 0
+end
 if number <= tonumber(redis.call('HGET', about, 'posted') or 0) then
     return 0
 end
