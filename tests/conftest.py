@@ -25,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--every-way",
         action="store_true",
-        help="run all of tests/conformance over four workers too, and not only what a third one may change",
+        help="run all of tests/conformance in every way of serving, and not only what depends on the way",
     )
 
 

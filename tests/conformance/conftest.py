@@ -12,11 +12,21 @@ from .stage import Site, Stage
 
 StageWith = Callable[..., Stage]
 
-# Where a third worker may change what comes: who speaks, who hears and who was there before are on three. All
-# that two can do wrong is found over two, and what one does by itself with one.
-_CROWDED = {
-    "test_limits", "test_moderation", "test_numbering", "test_resuming", "test_rooms", "test_suspension",
-    "test_talking", "test_tokens", "test_waiting",
+# What is asked of a way of serving, unless everything is of every way (``--every-way``). The rules are kept by the
+# same code, however it is served: one process by itself and two workers are asked for all of them, and so are not
+# here; the others for what depends on the way.
+_TRANSPORT = {"test_answers", "test_errors", "test_floods", "test_frames", "test_limits", "test_reference"}
+_ASKED = {
+    "asgi": _TRANSPORT | {"test_resuming", "test_talking"},
+    "stock": _TRANSPORT | {"test_resuming", "test_rest", "test_talking"},
+    "uvicorn": _TRANSPORT | {"test_rest"},
+    "mounted": _TRANSPORT | {"test_rest", "test_rooms"},
+    "mounted-direct": _TRANSPORT | {"test_talking"},
+    # Where a third worker may change what comes: who speaks, who hears and who was there before are on three.
+    "workers-4": {
+        "test_limits", "test_moderation", "test_numbering", "test_resuming", "test_rooms", "test_suspension",
+        "test_talking", "test_tokens", "test_waiting",
+    },
 }  # fmt: skip
 
 # What the servers of a test write to, and how much was there before it.
@@ -36,14 +46,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("--base-url"):
         left_out = {item for item in items if item.get_closest_marker("house")}
     elif not config.getoption("--every-way"):
-        left_out = {item for item in items if _is_over_four(item) and item.path.stem not in _CROWDED}
+        left_out = {item for item in items if not _is_asked(item)}
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
 
 
-def _is_over_four(item: pytest.Item) -> bool:
+def _is_asked(item: pytest.Item) -> bool:
     spec = getattr(item, "callspec", None)
-    return spec is not None and spec.params.get("serving") == "workers-4"
+    way = None if spec is None else spec.params.get("serving")
+    return way not in _ASKED or item.path.stem in _ASKED[way]
 
 
 @pytest.fixture(scope="session")
