@@ -12,9 +12,9 @@ from .stage import Site, Stage
 
 StageWith = Callable[..., Stage]
 
-# What is asked of a way of serving, unless everything is of every way (``--every-way``). The rules are kept by
-# the same code, however it is served: one process by itself and two workers are asked for all of them, and are
-# not here; the others for what depends on the way.
+# What is asked of a way of serving, unless all is of every way (``--every-way``). The rules are kept by the
+# same code, however it is served: one process by itself and two workers are asked for all of them, and are not
+# here; the others for what depends on the way.
 _TRANSPORT = {"test_answers", "test_errors", "test_floods", "test_frames", "test_limits", "test_reference"}
 _ASKED = {
     "asgi": _TRANSPORT | {"test_resuming", "test_talking"},
