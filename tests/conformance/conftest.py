@@ -13,7 +13,7 @@ from .stage import Site, Stage
 StageWith = Callable[..., Stage]
 
 # What is asked of a way of serving, unless all is of every way (``--every-way``). The rules are kept by the
-# same code, however it is served: one process by itself and two workers are asked for all of them, and are not
+# same code, however it is served: one process by itself and two workers are asked for all of them, and not
 # here; the others for what depends on the way.
 _TRANSPORT = {"test_answers", "test_errors", "test_floods", "test_frames", "test_limits", "test_reference"}
 _ASKED = {
