@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from mikroroom.core.effects import Effects, Gone, Resumed, Seated, send
+from mikroroom.core.effects import Close, Effects, Gone, Resumed, Seated, send
 from mikroroom.core.resume import Returner, resume
 from mikroroom.protocol.codec import Frame, frame
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
-from mikroroom.protocol.events import Chat, Offer, ParticipantLeft, Relay
+from mikroroom.protocol.events import Chat, ModeratorAction, Offer, ParticipantLeft, Relay
 from mikroroom.settings import Settings
 from mikroroom.stores.memory import MemoryStore
 from mikroroom.stores.port import Kept
@@ -255,6 +255,7 @@ async def test_who_is_gone_before_its_mailbox_came_is_gone(north: House, south: 
     move = Move(north, south, ada)
     move.is_committed()
     south.hub.deliver([Gone(move.id)], CODE)
+    assert move.hears() == ["participant-joined", "participant-joined"], "it was there, for all it knows"
     south.hub.take_over(move.id, None)
     assert move.hears() == []
     assert south.hub.roster.get(move.id) is None and move.back.session.id is None
@@ -314,3 +315,20 @@ async def test_a_stamp_is_the_same_wherever_it_is_heard(houses: tuple[House, Hou
         house.hub.deliver(send((ada.id,), ParticipantLeft(CODE, "somebody")), CODE, 1_234)
         heard.append([m["timestamp"] for m in ada.hears() if m["type"] == "participant-left"])
     assert heard == [[1_234], [1_234]]
+
+
+async def test_who_is_kicked_before_its_mailbox_came_hears_why(north: House, south: House) -> None:
+    """R24, R28: and that it was there at all."""
+    ada = ada_of(north)
+    move = Move(north, south, ada)
+    move.is_committed()
+    told = ModeratorAction(CODE, "bob", move.id, "kick")
+    south.hub.deliver(
+        [*send((move.id,), told), Close(move.id, CloseCode.KICKED, "kicked by a moderator")], CODE
+    )
+    await south.settles()
+    assert [message["type"] for message in move.back.hears()] == [
+        "participant-joined", "participant-joined", "moderator-action",
+    ]  # fmt: skip
+    assert move.back.closed == 4501
+    assert south.hub.roster.get(move.id) is None and south.hub.roster.participants == 0

@@ -31,7 +31,7 @@ async def no_greeting(ask: Ask) -> None:
 @pytest.fixture
 async def link(server: RedisServer) -> AsyncIterator[Link]:
     """One that is connected."""
-    link = Link(server.url, PREFIX)
+    link = Link(server.url, PREFIX, "tester")
     link.start(no_greeting)
     await until(lambda: link.problem is None)
     yield link
@@ -129,7 +129,7 @@ async def test_attempts_to_connect_become_rarer_and_are_told_once(
 
     monkeypatch.setattr(links, "connect", fails)
     monkeypatch.setattr(random, "random", lambda: 0.5)
-    link = Link("redis://127.0.0.1:1/0", PREFIX)
+    link = Link("redis://127.0.0.1:1/0", PREFIX, "tester")
     with monkeypatch.context() as patch:
         patch.setattr(asyncio, "sleep", sleep)
         link.start(no_greeting)
@@ -147,7 +147,7 @@ async def test_urls_that_cannot_be_used_say_why(url: str) -> None:
 
 
 async def test_what_a_url_says_of_our_own_ways_does_not_count(server: RedisServer) -> None:
-    link = Link(server.url + "?protocol=3&decode_responses=true", PREFIX)
+    link = Link(server.url + "?protocol=3&decode_responses=true", PREFIX, "tester")
     link.start(no_greeting)
     await until(lambda: link.problem is None)
     assert await link.call(b"ECHO", b"x") == b"x"

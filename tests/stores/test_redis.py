@@ -12,9 +12,9 @@ from mikroroom.core.room import Room
 from mikroroom.protocol import events
 from mikroroom.protocol.codec import HEADROOM
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
-from mikroroom.stores.port import Kept
+from mikroroom.stores.port import Census, Kept
 
-from .farm import LEASE, Farm, comes_back, dies, inside, loses, names_of, offers, says, until
+from .farm import LEASE, PATIENCE, Farm, comes_back, dies, inside, loses, names_of, offers, says, until
 from .shelf import CODE, Shelf, precreated, settled
 
 KEPT = Kept(7, 3, 5, [b'{"seq":7}'])
@@ -434,3 +434,46 @@ async def test_keys_that_somebody_else_has_taken_are_told_and_those_of_the_dead_
     keys = await farm.redis.keys(farm.prefix + "*")
     await farm.redis.delete(farm.prefix + "buried:zombie")
     assert all([await farm.redis.pttl(key) > 0 for key in keys if b"zombie" not in key])
+
+
+async def test_a_room_that_has_vanished_is_counted_and_inherited_no_more(farm: Farm) -> None:
+    """Evicted, say, or not in the older data that Redis has come back with."""
+    first = await farm.worker()
+    await first.opens()
+    name = inside(first).name
+    await dies(first)
+    farm.shelves.remove(first)
+    await farm.redis.delete(f"{farm.prefix}room:{CODE}")
+    await farm.redis.zadd(farm.prefix + "workers", {name: 0})
+    second = await farm.worker()
+    async with asyncio.timeout(PATIENCE):
+        while await farm.key("at", name) is not None:
+            inside(second).life.beat_now()
+            await asyncio.sleep(0.01)
+    assert await second.store.census(Census(0, 0, 0)) == Census(0, 0, 1)
+    await until(lambda: name not in inside(second).desk.gone)
+
+
+async def test_a_room_that_is_put_back_says_nothing_to_those_who_have_it(
+    farm: Farm, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second, ada, bob = await two_with_ada_and_bob(farm)
+    await farm.redis.delete(f"{farm.prefix}room:{CODE}")
+    cleo = await first.joins(name="Cleo")
+    await farm.catches_up(first, second)
+    assert set((await second.looks()).participants) == {ada, bob, cleo}
+    assert first.cut == second.cut == []
+    assert "letter-failed" not in caplog.text
+
+
+async def test_a_stop_does_not_wait_for_a_redis_that_stands_still(server: RedisServer) -> None:
+    farm = Farm(server)
+    first, _, _, _ = await two_with_ada_and_bob(farm)
+    server.freeze()
+    try:
+        async with asyncio.timeout(2.5):
+            await first.store.stop({})
+    finally:
+        server.thaw()
+    farm.shelves.remove(first)
+    await farm.close()

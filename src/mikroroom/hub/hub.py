@@ -41,6 +41,8 @@ TIDY_SOON = 0.01
 STOOD_STILL = 3.0
 # While everyone is sent away: seconds from one batch to the next.
 DRAIN_EVERY = 0.05
+# Seconds that a stop gives to a store that is far away to hear of those who were closed.
+PARTING_PATIENCE = 2.0
 # A batch is no smaller than this.
 DRAIN_TOGETHER = 20
 
@@ -122,7 +124,8 @@ class Hub:
     async def stop(self) -> None:
         """Keep what is to be kept, and let go of threads and files. What comes after starts the hub again."""
         await self.drain(0)
-        await asyncio.gather(*self._partings)
+        if self._partings:
+            await asyncio.wait(self._partings, timeout=PARTING_PATIENCE)
         if self._tidying is not None:
             self._tidying.cancel()
             self._tidying = None

@@ -103,6 +103,9 @@ class Roster:
 
         Returns None; or, where nobody is here any more who wanted that, the connection that is to be lost.
         """
+        if isinstance(effect, Gone | Close) and effect.id in self._arrivals:
+            # Its mailbox would come too late: it hears all there is to hear, and why it goes.
+            self.take_over(effect.id, None, now)
         match effect:
             case Seated(participant_id) | Held(participant_id) if participant_id not in self._people:
                 return participant_id
@@ -129,9 +132,6 @@ class Roster:
         self._take_away(person, participant_id)
         if isinstance(person, Mailbox):
             self._free(person)
-            arrival = self._arrivals.pop(participant_id, None)
-            if arrival is not None and arrival.session is not None:
-                arrival.session.unseat()
         else:
             if person.audience is not None:
                 self.participants -= 1
@@ -258,11 +258,8 @@ class Roster:
     def _close(self, participant_id: str, code: CloseCode, reason: str) -> None:
         """Someone is in no room any more, and its connection is closed."""
         person = self._people.get(participant_id)
-        session = person.session if person is not None else None
-        if session is None and participant_id in self._arrivals:
-            session = self._arrivals[participant_id].session
-        if session is not None:
-            session.close(code, reason)
+        if person is not None and person.session is not None:
+            person.session.close(code, reason)
         self.unseat(participant_id)
 
     def _suspend(self, effect: Suspended) -> None:

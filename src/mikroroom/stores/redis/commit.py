@@ -50,6 +50,8 @@ def how_to_restore(copy: Copy, worker: str, now: int, policy: Policy) -> How:
     draft.room = decode_room(copy.record.room)
     how = how_of(Entry(copy.code, 0, copy.version, worker, 0, [], Raw(encode(copy.record))), None, draft, now)
     how.is_restore = True
+    # There is nothing to tell.
+    how.to = []
     return how
 
 

@@ -67,10 +67,11 @@ class Call:
 
 
 class Link:
-    """See the module. ``problem`` is why Redis is out of reach; None if it is not."""
+    """See the module. ``name`` is who speaks; ``problem`` why Redis is out of reach, None if it is not."""
 
-    def __init__(self, url: str, prefix: str) -> None:
+    def __init__(self, url: str, prefix: str, name: str) -> None:
         self.pool = pool_of(url)
+        self._name = name
         self.problem: str | None = "not connected yet"
         self._prefix = prefix
         self._loop = asyncio.get_running_loop()
@@ -155,7 +156,7 @@ class Link:
             await wire.ask(b"SCRIPT", b"LOAD", script(name).text)
         await greet(wire.ask)
         if self.problem is not None:
-            log.info(Line("redis-connected"))
+            log.info(Line("redis-connected", name=self._name))
         self.problem = None
         self._is_reported = False
 

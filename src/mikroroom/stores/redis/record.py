@@ -2,16 +2,15 @@
 
 Keys, each after the prefix, and each with an end:
 
-- ``room:CODE``, a hash: the version ``v``, the record ``b``, how many people are connected ``n``, the state
-  ``s``, the workers with participants ``w``; for each person its worker ``h:ID``, and how much has come of it
-  ``c:ID`` (R47).
+- ``room:CODE``, a hash: the version ``v``, the record ``b``, the state ``s``, the workers with participants
+  ``w``; for each person its worker ``h:ID``, and how much has come of it ``c:ID`` (R47).
 - ``ended:CODE``, the last version of a room that has ended; ``kept:ID``, what somebody was told who awaits a
   worker.
 - ``inbox:WORKER``, a stream; ``worker:WORKER``, a hash; ``at:WORKER``, the codes of the rooms it has people
   in; ``heir:WORKER``, who sees to them.
 - ``workers``, all of them by the end of their lease; ``clock``, how their time differs from Redis' own.
 - ``active``, ``latent``, ``lingering``, the codes of such rooms; ``due``, of those with a deadline;
-  ``totals``.
+  ``people``, how many are connected in each; ``totals``.
 - For each client address ``connections``, ``rooms``, ``guesses``, and those ``away`` from it; ``returns`` of
   each participant; ``late``, tokens whose window has ended.
 """

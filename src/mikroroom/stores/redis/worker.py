@@ -26,8 +26,10 @@ from mikroroom.stores.redis.wire import OutOfReach, Refused
 
 log = logging.getLogger(__name__)
 
-# Seconds that a stop gives to moving people elsewhere, and to leaving behind what nobody took.
-MOVE_PATIENCE = 3.0
+# Seconds that a stop gives to Redis to answer at all, to moving people elsewhere, and to leaving behind what
+# nobody took.
+ANSWER_PATIENCE = 1.0
+MOVE_PATIENCE = 5.0
 LEAVE_PATIENCE = 1.0
 # Milliseconds for which what people were told outlives a stop that leaves nobody to keep it.
 KEPT_LETTERS = 600_000
@@ -64,7 +66,7 @@ class Worker:
         self._lease = int(settings.worker_lease * 1_000)
         self._steady = clocks.steady
         prefix = settings.redis_prefix
-        self.link = Link(settings.redis_url, prefix)
+        self.link = Link(settings.redis_url, prefix, self.name)
         self.post = Post(self.link, self.name)
         self.inbox = Inbox(self.link, self.name, self._open)
         self.life = Life(self.link, prefix, self.name, settings.worker_lease, clocks.steady, self)
@@ -105,10 +107,12 @@ class Worker:
         self._is_leaving = True
         self.life.stop()
         with suppress(TimeoutError, Refused, OutOfReach):
-            async with asyncio.timeout(MOVE_PATIENCE):
-                await self._finish()
-                await self._move_out()
-        with suppress(TimeoutError, Refused, OutOfReach):
+            async with asyncio.timeout(ANSWER_PATIENCE):
+                await self.link.call(b"PING")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(MOVE_PATIENCE):
+                    await self._finish()
+                    await self._move_out()
             async with asyncio.timeout(LEAVE_PATIENCE):
                 await self._leave_behind()
         await self._end()
@@ -137,8 +141,6 @@ class Worker:
 
     async def _move_out(self) -> None:
         """Ask another worker to take all who have a place here, and send on what they were told."""
-        if self.link.problem is not None:
-            return
         others = await self.link.run("leave", self.name)
         if others and self.rooms.copies:
             self.post.write(secrets.choice(others).decode(), encode(("inherit", self.name)))
@@ -185,7 +187,7 @@ class Worker:
         """Nothing more can be done in this name."""
         tell, self._tell_dead = self._tell_dead, None
         if tell is not None:
-            log.warning(Line("taken-for-dead", rooms=len(self.rooms.copies)))
+            log.warning(Line("taken-for-dead", name=self.name, rooms=len(self.rooms.copies)))
             tell()
 
     def data_is_old(self) -> None:
@@ -221,14 +223,14 @@ class Worker:
                     return
                 codes = [code.decode() for code in found]
             if codes:
-                log.info(Line("inherits", worker=worker, rooms=len(codes)))
+                log.info(Line("inherits", gone=worker, rooms=len(codes)))
             for at in range(0, len(codes), TOGETHER):
                 await asyncio.gather(
                     *(self._inherit_room(worker, code) for code in codes[at : at + TOGETHER])
                 )
             await self.link.run("bury", worker, 0)
         except (Refused, OutOfReach, Refusal) as error:
-            log.warning(Line("not-inherited-yet", worker=worker, problem=str(error)))
+            log.warning(Line("not-inherited-yet", gone=worker, problem=str(error)))
         finally:
             self._seeing_to.discard(worker)
             self.rooms.changed.set()

@@ -6,8 +6,9 @@
 local code, how, record, entry, origin = ARGV[2], cmsgpack.unpack(ARGV[3]), ARGV[4], ARGV[5], ARGV[6]
 local room = key('room', code)
 local now = milliseconds()
-local had = redis.call('HMGET', room, 'v', 'n', 's')
-local version, people, state = had[1] or '', tonumber(had[2] or 0), had[3] or ''
+local had = redis.call('HMGET', room, 'v', 's')
+local version, state = had[1] or '', had[2] or ''
+local people = tonumber(redis.call('HGET', key('people'), code) or 0)
 
 if redis.call('EXISTS', key('buried', origin)) == 1 then
     return {5}
@@ -41,7 +42,7 @@ if how.state == '' then
     redis.call('DEL', room)
     redis.call('SET', key('ended', code), how.version, 'PX', 60000)
 else
-    redis.call('HSET', room, 'v', how.version, 'b', record, 'n', how.people, 's', how.state, 'w', how.talkers)
+    redis.call('HSET', room, 'v', how.version, 'b', record, 's', how.state, 'w', how.talkers)
     for id, worker in pairs(how.homes) do
         redis.call('HSET', room, 'h:' .. id, worker)
     end
@@ -67,6 +68,12 @@ else
     keep(key('due'))
 end
 if people ~= how.people then
+    if how.people > 0 then
+        redis.call('HSET', key('people'), code, how.people)
+        keep(key('people'))
+    else
+        redis.call('HDEL', key('people'), code)
+    end
     local all = redis.call('HINCRBY', key('totals'), 'people', how.people - people)
     if all > tonumber(redis.call('HGET', key('totals'), 'peak') or 0) then
         redis.call('HSET', key('totals'), 'peak', all)

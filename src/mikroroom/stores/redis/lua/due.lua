@@ -4,10 +4,7 @@ for _, code in ipairs(due) do
     if redis.call('EXISTS', key('room', code)) == 1 then
         redis.call('ZADD', key('due'), ARGV[2] + 3000, code)
     else
-        redis.call('ZREM', key('due'), code)
-        for _, state in ipairs({'active', 'latent', 'lingering'}) do
-            redis.call('SREM', key(state), code)
-        end
+        forget(code)
     end
 end
 return due

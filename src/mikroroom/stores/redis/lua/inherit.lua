@@ -11,6 +11,15 @@ end
 local claim = key('heir', gone)
 if redis.call('SET', claim, heir, 'NX', 'PX', 5000) or redis.call('GET', claim) == heir then
     redis.call('PEXPIRE', claim, 5000)
-    return redis.call('SMEMBERS', key('at', gone))
+    local codes = {}
+    for _, code in ipairs(redis.call('SMEMBERS', key('at', gone))) do
+        if redis.call('EXISTS', key('room', code)) == 1 then
+            codes[#codes + 1] = code
+        else
+            redis.call('SREM', key('at', gone), code)
+            forget(code)
+        end
+    end
+    return codes
 end
 return false

@@ -31,6 +31,19 @@ local function keep(name)
     end
 end
 
+-- A room is not there, though it was not ended: nothing may count it any more.
+local function forget(code)
+    for _, state in ipairs({'active', 'latent', 'lingering'}) do
+        redis.call('SREM', key(state), code)
+    end
+    redis.call('ZREM', key('due'), code)
+    local people = tonumber(redis.call('HGET', key('people'), code) or 0)
+    if people > 0 then
+        redis.call('HINCRBY', key('totals'), 'people', -people)
+        redis.call('HDEL', key('people'), code)
+    end
+end
+
 -- Milliseconds until there is a place free in a window of times (a list); 0 if there is one.
 local function wait(window, limit, period, extra, now)
     if limit == 0 then
