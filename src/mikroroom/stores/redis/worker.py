@@ -87,7 +87,8 @@ class Worker:
         self._is_reading = False
         self._is_leaving = False
         self._tell_dead: Callable[[], None] | None = is_dead
-        # For who waits to leave: no other worker takes its people.
+        # For who waits to leave: whether others go on; and whether they do not, as one of them has said.
+        self._has_heirs = False
         self._is_declined = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._seeing_to: set[str] = set()
@@ -142,6 +143,7 @@ class Worker:
     async def _move_out(self) -> None:
         """Ask another worker to take all who have a place here, and send on what they were told."""
         others = await self.link.run("leave", self.name)
+        self._has_heirs = bool(others)
         if others and self.rooms.copies:
             self.post.write(secrets.choice(others).decode(), encode(("inherit", self.name)))
             while self.rooms.copies and not self._is_declined:
@@ -163,11 +165,15 @@ class Worker:
 
     def _leave_mailbox(self, who: str) -> None:
         kept = self._receiver.part_with(who, CloseCode.RESTARTING)
-        if kept is not None:
-            if kept.is_whole and len(kept.messages) == kept.count:
-                # Number 1 holds tokens, and is to come to nobody's disk.
-                del kept.messages[:1]
-            self.link.call(b"SET", self.link.key("kept", who), encode(kept), b"PX", KEPT_LETTERS)
+        if kept is None:
+            return
+        if len(kept.messages) == kept.count:
+            # Number 1 holds tokens, and is to come to nobody's disk.
+            del kept.messages[:1]
+        if self._has_heirs and not self._is_declined:
+            # They go on speaking to this one, and until its place is elsewhere nobody keeps that.
+            kept.is_whole = False
+        self.link.call(b"SET", self.link.key("kept", who), encode(kept), b"PX", KEPT_LETTERS)
 
     # What beats find out; see life.Witness
 
