@@ -140,7 +140,7 @@ def names_of(effects: list[Effect]) -> list[str]:
 
 
 def _has_read(worker: Worker, entry: bytes) -> bool:
-    return _number(worker.inbox._last) >= _number(entry)
+    return _number(worker.inbox.last) >= _number(entry)
 
 
 def _number(entry: bytes) -> tuple[int, ...]:

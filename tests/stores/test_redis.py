@@ -477,3 +477,41 @@ async def test_a_stop_does_not_wait_for_a_redis_that_stands_still(server: RedisS
         server.thaw()
     farm.shelves.remove(first)
     await farm.close()
+
+
+async def test_a_redis_without_its_last_moments_is_noticed_and_rooms_are_put_back(
+    farm: Farm, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A replica that took over, say. What had been told to everybody is so again."""
+    first, second, ada, bob = await two_with_ada_and_bob(farm)
+    keys = await farm.redis.keys(farm.prefix + "*")
+    before = {key: await farm.redis.dump(key) for key in keys}
+    cleo = await first.joins(name="Cleo")
+    await farm.catches_up(first, second)
+    # As it was, but for the beats.
+    for key, dump in before.items():
+        if b"worker" not in key:
+            await farm.redis.restore(key, 60_000, dump, replace=True)
+    for shelf in (first, second):
+        inside(shelf).life.beat_now()
+    await until(lambda: first.cut == second.cut == [CODE])
+    await farm.catches_up(first, second)
+    assert "redis-data-old" in caplog.text
+    dan = await second.joins(name="Dan")
+    assert set((await first.looks()).participants) == {ada, bob, cleo, dan}
+
+
+async def test_people_of_a_room_that_had_ended_do_not_come_back_with_older_data(farm: Farm) -> None:
+    first = await farm.worker()
+    ada = await first.opens()
+    name = inside(first).name
+    keys = [f"{farm.prefix}room:{CODE}", f"{farm.prefix}at:{name}", f"{farm.prefix}active"]
+    before = {key: await farm.redis.dump(key) for key in keys}
+    await first.leaves(ada)
+    first.strangers.add(ada)
+    for key, dump in before.items():
+        await farm.redis.restore(key, 60_000, dump, replace=True)
+    inside(first).data_is_old(None)
+    async with asyncio.timeout(PATIENCE):
+        while await farm.key("active"):
+            await asyncio.sleep(0.01)

@@ -6,6 +6,7 @@ was the newest. If not, they are applied again to that. What is refused is refus
 
 import asyncio
 import logging
+import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
@@ -317,8 +318,9 @@ class Desk:
 
     def _entry(self, attempt: "Attempt") -> Entry:
         base = 0 if attempt.copy is None else attempt.copy.version
-        # A room that is made anew is not taken for a former one of the same code.
-        version = base + 1 if base else self._clock() * 1_000
+        # Nothing else has had this number: no former room of the same code, nor another change of this one
+        # that Redis has forgotten.
+        version = max(base + 1, self._clock() * 1_000 + secrets.randbelow(1_000))
         record = Raw(encode(attempt.record))
         return Entry(attempt.code, base, version, self._worker, self._wall(), attempt.draft.steps, record)
 

@@ -34,17 +34,21 @@ class Inbox:
         self._open = open_letter
         self._loop = asyncio.get_running_loop()
         self._wire: Wire | None = None
-        self._last = b"0-0"
+        self.last = b"0-0"
+        """The entry that was read last."""
         # From which entry on is being read, and since when.
         self._asked = b""
         self._asked_at = 0.0
         self._read_bytes = 0
         self._trimmed_at = 0.0
+        self._has_read = False
+        self.problem: str | None = None
+        """Why nothing can be read, though Redis answers; None if it can."""
         self._running: asyncio.Task[None] | None = None
 
     def start(self, last: bytes) -> None:
         """Read what comes after the entry ``last``, until ``stop``."""
-        self._last = last
+        self.last = last
         self._running = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
@@ -57,23 +61,25 @@ class Inbox:
 
     def go_on_from(self, last: bytes) -> None:
         """The stream is a new one: whatever was in the former is lost."""
-        self._last = last
+        self.last = last
 
     async def _run(self) -> None:
         attempts = 0
         while True:
+            self._has_read = False
             try:
                 wire = await connect(self._link.pool)
                 try:
                     await self._serve(wire)
                 finally:
                     wire.cut()
-                attempts = 0
             except OutOfReach:
                 pass  # the link tells of it, which has the same trouble
             except Exception:
                 # A fault of ours must not be the end of it.
                 log.exception(Line("inbox-failed"))
+            if self._has_read:
+                attempts = 0
             pause = PAUSES[min(attempts, len(PAUSES) - 1)]
             attempts += 1
             await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311
@@ -87,20 +93,25 @@ class Inbox:
             await asyncio.wait((wire.is_lost,), timeout=LOOK_EVERY)
 
     def _ask(self, wire: Wire) -> None:
-        self._asked, self._asked_at = self._last, self._loop.time()
-        wire.send(packed(b"XREAD", b"COUNT", TOGETHER, b"BLOCK", BLOCK, b"STREAMS", self._key, self._last))
+        self._asked, self._asked_at = self.last, self._loop.time()
+        wire.send(packed(b"XREAD", b"COUNT", TOGETHER, b"BLOCK", BLOCK, b"STREAMS", self._key, self.last))
 
     def _take(self, reply: Reply) -> None:
         wire = self._wire
         if wire is None or wire.is_lost.done():
             return
         if isinstance(reply, Refused):
+            if self.problem is None:
+                effect = "nothing is heard of other workers"
+                log.error(Line("inbox-refused", problem=str(reply), effect=effect))
+            self.problem = str(reply)
             wire.cut()
             return
+        self.problem, self._has_read = None, True
         # Not where the stream has become another one meanwhile.
-        if reply and self._last == self._asked:
+        if reply and self.last == self._asked:
             for name, fields in reply[0][1]:
-                self._last = name
+                self.last = name
                 self._open_all(fields)
             self._trim()
         self._ask(wire)
@@ -117,5 +128,5 @@ class Inbox:
     def _trim(self) -> None:
         now = self._loop.time()
         if self._read_bytes >= TRIM_BYTES or now - self._trimmed_at >= TRIM_EVERY:
-            self._link.run("trim", self._worker, self._last, self._read_bytes)
+            self._link.run("trim", self._worker, self.last, self._read_bytes)
             self._read_bytes, self._trimmed_at = 0, now

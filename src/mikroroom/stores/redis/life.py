@@ -29,8 +29,11 @@ class Witness(Protocol):
     def is_taken_for_dead(self) -> None:
         """This worker was not heard of for a lease, and others have its people now."""
 
-    def data_is_old(self) -> None:
-        """Redis has forgotten what it knew a moment ago."""
+    def last_read(self) -> bytes:
+        """The entry of the inbox that was read last."""
+
+    def data_is_old(self, last: bytes | None) -> None:
+        """Redis has forgotten what it knew a moment ago: of the inbox all after ``last``, if that is given."""
 
     def others_are(self, alive: frozenset[str], gone: Sequence[str]) -> None:
         """Which workers there are; and which are no more, whose rooms nobody has seen to yet."""
@@ -49,6 +52,7 @@ class Life:
         self._clock = clock
         self._witness = witness
         self._beats = 0
+        self._read = b"0-0"
         self._offset: int | None = None
         self._redis_offset = 0
         self._beating: asyncio.Task[None] | None = None
@@ -112,6 +116,8 @@ class Life:
         self.problem = problem
 
     def _arguments(self) -> tuple[str | int, ...]:
+        # Not when the answer comes: by then more may have been read.
+        self._read = self._witness.last_read()
         idea = 0 if self._offset is None else self.time()
         return self._worker, self._lease, self._lease * LEASES_KEPT, idea
 
@@ -129,10 +135,17 @@ class Life:
         self._beats = beats
         if not had_inbox:
             self._witness.inbox_is_new(last)
+        elif _number(last) < _number(self._read):
+            self._witness.data_is_old(last)
         elif is_rewound:
-            self._witness.data_is_old()
+            self._witness.data_is_old(None)
         gone = list(left)
         # Before that, they may not have been able to say that they live, as we were not.
         if now - self.in_touch_since >= self._lease:
             gone += dead
         self._witness.others_are(self.alive, [name.decode() for name in gone])
+
+
+def _number(entry: bytes) -> tuple[int, ...]:
+    """The id of an entry, to be compared: a time in milliseconds, and a number."""
+    return tuple(map(int, entry.split(b"-")))

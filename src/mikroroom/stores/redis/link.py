@@ -34,10 +34,13 @@ LOOK_EVERY = 0.5
 # Seconds between attempts to connect, and after which a connection was no mere attempt.
 LASTING = 2.0
 PAUSES = 0.05, 0.1, 0.2, 0.4, 0.8
+# So many problems of one time out of reach are told.
+MOST_REPORTED = 5
 # Errors that say nothing of the command, but that Redis is not to be used now.
 UNUSABLE = (
     "BUSY",
     "CLUSTERDOWN",
+    "ERR The user executing the script",
     "LOADING",
     "MASTERDOWN",
     "MISCONF",
@@ -80,8 +83,8 @@ class Link:
         self._sent: deque[Call] = deque()
         self._wire: Wire | None = None
         self._is_flush_due = False
-        # Whether the log has told of the problem.
-        self._is_reported = False
+        # What the log has told of since Redis was last there.
+        self._reported: set[str] = set()
         self._running: asyncio.Task[None] | None = None
 
     def start(self, greet: Callable[[Ask], Awaitable[None]]) -> None:
@@ -158,7 +161,7 @@ class Link:
         if self.problem is not None:
             log.info(Line("redis-connected", name=self._name))
         self.problem = None
-        self._is_reported = False
+        self._reported.clear()
 
     async def _serve(self, wire: Wire) -> None:
         """Send and take answers until the connection is lost, or an answer is overdue."""
@@ -205,12 +208,13 @@ class Link:
 
     def _lose(self, problem: str) -> None:
         """Whatever was under way is repeated on the next connection, or out of reach."""
-        if not self._is_reported:
-            self._is_reported = True
+        if not self._reported:
+            self._down_since = self._loop.time()
+        if problem not in self._reported and len(self._reported) < MOST_REPORTED:
+            self._reported.add(problem)
             log.error(
                 Line("redis-failed", problem=problem, effect="rooms cannot be changed until it is back")
             )
-            self._down_since = self._loop.time()
         self.problem = problem
         under_way = [call for call in (*self._sent, *self._waiting) if not call.done.done()]
         self._sent.clear()

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 import msgspec
@@ -65,6 +65,7 @@ class Rooms:
             deliver=self._deliver,
             is_dead=is_dead,
         )
+        self._link = link
         self._post = post
         self._worker = worker
         self._receiver = receiver
@@ -235,13 +236,12 @@ class Rooms:
             self._disowning.add(disowning)
             disowning.add_done_callback(self._disowning.discard)
 
-    async def _disown(self, code: str, strangers: list[str]) -> None:
-        """People who should be here, and are not."""
+    async def _disown(self, code: str, strangers: Collection[str] = ()) -> None:
+        """People should be here, and are not: ``strangers`` among them."""
 
         def let_go(room: Room, homes: Homes, now: int) -> Effects:
-            return forsake(
-                room, [who for who in strangers if homes.get(who) == self._worker], now, self._policy
-            )
+            here = [who for who, home in homes.items() if home == self._worker]
+            return forsake(room, [who for who in here if not self._receiver.knows(who)], now, self._policy)
 
         self._disowned.update(strangers)
         try:
@@ -276,8 +276,16 @@ class Rooms:
                 there = await (self.desk.put_back(copy) if puts_back else self.desk.fetch(copy.code))
                 if there is not None or not puts_back:
                     self._compared[copy.code] = there
+        await self._let_go_of_unknown()
         # What is newer may be in the inbox still. When this has come back through it, it is not.
         self._post.write(self._worker, encode(("check", None)))
+
+    async def _let_go_of_unknown(self) -> None:
+        """Rooms that have people here as Redis has it, and none as far as we know: they had ended, say."""
+        with suppress(Refused, OutOfReach):
+            for code in await self._link.call(b"SMEMBERS", self._link.key("at", self._worker)):
+                if code.decode() not in self.copies:
+                    await self._disown(code.decode())
 
     def check_compared(self) -> None:
         """All that was under way when rooms were compared has been heard."""

@@ -116,7 +116,7 @@ class RedisStore:
         worker = self._here
         if worker.link.problem is not None:
             return "The rooms are out of reach: Redis does not answer"
-        if worker.life.problem is not None:
+        if worker.life.problem is not None or worker.inbox.problem is not None:
             return "The rooms are out of reach: Redis refuses"
         return None
 

@@ -196,8 +196,14 @@ class Worker:
             log.warning(Line("taken-for-dead", name=self.name, rooms=len(self.rooms.copies)))
             tell()
 
-    def data_is_old(self) -> None:
+    def last_read(self) -> bytes:
+        """As far as it has been read."""
+        return self.inbox.last
+
+    def data_is_old(self, last: bytes | None) -> None:
         """Redis has come back with what it knew earlier."""
+        if last is not None:
+            self.inbox.go_on_from(last)
         log.warning(Line("redis-data-old", rooms=len(self.rooms.copies)))
         self.rooms.lose_touch()
         self._do(self.rooms.compare(puts_back=True))
