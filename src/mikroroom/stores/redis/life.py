@@ -33,7 +33,7 @@ class Witness(Protocol):
         """The entry of the inbox that was read last."""
 
     def data_is_old(self, last: bytes | None) -> None:
-        """Redis has forgotten what it knew a moment ago: of the inbox all after ``last``, if that is given."""
+        """Redis has forgotten what it knew a moment ago; of the inbox all after ``last``, if any."""
 
     def others_are(self, alive: frozenset[str], gone: Sequence[str]) -> None:
         """Which workers there are; and which are no more, whose rooms nobody has seen to yet."""
