@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 # Seconds in which a worker must serve once it is started, on a machine that is busy with much else.
 START_TIMEOUT = 60.0
 # Seconds beyond ``shutdown_timeout`` after which a worker that does not stop is killed.
-GRACE = 10.0
+GRACE = 12.0
 # Seconds of life after which a death is no sign of a worker that cannot live.
 LONG_LIFE = 30.0
 # Seconds between such a death and the next start: the first pause, and the longest it is doubled to.

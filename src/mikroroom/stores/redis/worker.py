@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 # Seconds that a stop gives to Redis to answer at all, to moving people elsewhere, and to leaving behind what
 # nobody took.
 ANSWER_PATIENCE = 1.0
-MOVE_PATIENCE = 5.0
-LEAVE_PATIENCE = 1.0
+MOVE_PATIENCE = 4.0
+LEAVE_PATIENCE = 3.0
 # Milliseconds for which what people were told outlives a stop that leaves nobody to keep it.
 KEPT_LETTERS = 600_000
 # So many rooms of a worker that is gone are seen to at a time.
