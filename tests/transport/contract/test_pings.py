@@ -114,7 +114,8 @@ async def test_many_are_each_asked_and_judged_alone(site_with: SiteWith) -> None
 @pytest.mark.parametrize("size", [1, 300], ids=["one message", "more than is read"])
 async def test_app_that_is_slow_is_no_client_that_is_gone(site_with: SiteWith, size: int) -> None:
     """The client answers each ping; that the app takes its time to receive is not the client's fault."""
-    site = await site_with(ws_ping_interval=SOON, ws_ping_timeout=2 * SOON)
+    # Long enough for a machine that stands still for a moment, in which the client does not answer either.
+    site = await site_with(ws_ping_interval=SOON, ws_ping_timeout=10 * SOON)
     wire, call = await site.opened()
     wire.send(*[text("x" * 1_000)] * size)
     await turns()
@@ -125,7 +126,7 @@ async def test_app_that_is_slow_is_no_client_that_is_gone(site_with: SiteWith, s
         raise AssertionError(heard)
 
     answering = asyncio.create_task(answers())
-    await asyncio.sleep(8 * SOON)  # what must not happen has had time to
+    await asyncio.sleep(20 * SOON)  # what must not happen has had time to
     for _ in range(size):
         await call.hears_text("x" * 1_000)
     wire.send(text("still here"))
