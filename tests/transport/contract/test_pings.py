@@ -58,7 +58,7 @@ async def test_pong_to_something_else_does_not_count(site_with: SiteWith) -> Non
 
 
 async def test_second_ping_is_not_answered_by_the_first_pong(site_with: SiteWith) -> None:
-    site = await site_with(ws_ping_interval=SOON, ws_ping_timeout=5 * SOON)
+    site = await site_with(ws_ping_interval=SOON, ws_ping_timeout=15 * SOON)
     wire, call = await site.opened()
     first = await ping(wire)
     wire.send(frame(Op.PONG, first))
