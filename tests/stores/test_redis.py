@@ -349,11 +349,14 @@ async def test_the_last_worker_leaves_what_it_has_for_the_next(farm: Farm) -> No
     assert set((await second.looks()).participants) == {ada}
 
 
-async def test_workers_that_leave_together_do_not_wait_for_each_other(farm: Farm) -> None:
+async def test_workers_that_leave_together_do_not_wait_for_each_other(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mikroroom.stores.redis.worker.MOVE_PATIENCE", 100.0)
     first, second, ada, bob = await two_with_ada_and_bob(farm)
     for shelf in (first, second):
         shelf.mailboxes |= {ada: KEPT, bob: KEPT}
-    async with asyncio.timeout(1.5):
+    async with asyncio.timeout(PATIENCE):
         await asyncio.gather(*(shelf.store.stop({}) for shelf in (first, second)))
     farm.shelves.clear()
     third = await farm.worker()
@@ -466,12 +469,16 @@ async def test_a_room_that_is_put_back_says_nothing_to_those_who_have_it(
     assert "letter-failed" not in caplog.text
 
 
-async def test_a_stop_does_not_wait_for_a_redis_that_stands_still(server: RedisServer) -> None:
+async def test_a_stop_does_not_wait_for_a_redis_that_stands_still(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for patience in ("MOVE_PATIENCE", "LEAVE_PATIENCE"):
+        monkeypatch.setattr(f"mikroroom.stores.redis.worker.{patience}", 100.0)
     farm = Farm(server)
     first, _, _, _ = await two_with_ada_and_bob(farm)
     server.freeze()
     try:
-        async with asyncio.timeout(2.5):
+        async with asyncio.timeout(PATIENCE):
             await first.store.stop({})
     finally:
         server.thaw()
