@@ -472,14 +472,15 @@ async def test_a_room_that_is_put_back_says_nothing_to_those_who_have_it(
 async def test_a_stop_does_not_wait_for_a_redis_that_stands_still(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for patience in ("MOVE_PATIENCE", "LEAVE_PATIENCE"):
-        monkeypatch.setattr(f"mikroroom.stores.redis.worker.{patience}", 100.0)
     farm = Farm(server)
     first, _, _, _ = await two_with_ada_and_bob(farm)
     server.freeze()
     try:
-        async with asyncio.timeout(PATIENCE):
-            await first.store.stop({})
+        with monkeypatch.context() as patch:
+            for patience in ("MOVE_PATIENCE", "LEAVE_PATIENCE"):
+                patch.setattr(f"mikroroom.stores.redis.worker.{patience}", 100.0)
+            async with asyncio.timeout(PATIENCE):
+                await first.store.stop({})
     finally:
         server.thaw()
     farm.shelves.remove(first)
