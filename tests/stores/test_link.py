@@ -10,7 +10,7 @@ from tests.redis_server import RedisServer
 
 from mikroroom.stores.redis import link as links
 from mikroroom.stores.redis.link import Ask, Link
-from mikroroom.stores.redis.wire import OutOfReach, Piece, Refused, pool_of
+from mikroroom.stores.redis.wire import OutOfReach, Piece, Refused, connect, pool_of
 
 from .farm import until
 
@@ -83,7 +83,7 @@ async def test_what_nobody_waits_for_any_more_is_not_repeated(link: Link, server
 async def test_an_answer_that_is_overdue_is_a_loss(
     link: Link, server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(links, "ANSWER_PATIENCE", 0.05)
+    monkeypatch.setattr(link, "_patience", 0.05)
     server.freeze()
     try:
         with pytest.raises(OutOfReach):
@@ -93,6 +93,17 @@ async def test_an_answer_that_is_overdue_is_a_loss(
         server.thaw()
     monkeypatch.undo()
     await until(lambda: link.problem is None)
+
+
+async def test_what_is_asked_together_is_answered_together(server: RedisServer) -> None:
+    """So that a Redis far away can be reached: a new connection has much to say first."""
+    wire = await connect(pool_of(server.url))
+    assert await wire.ask_all([(b"ECHO", b"1"), (b"ECHO", b"2")]) == [b"1", b"2"]
+    with pytest.raises(Refused):
+        await wire.ask_all([(b"ECHO", b"1"), (b"HGET",)])
+    wire.cut()
+    with pytest.raises(OutOfReach):
+        await wire.ask(b"PING")
 
 
 async def test_scripts_that_redis_has_forgotten_are_loaded_again(link: Link) -> None:

@@ -70,11 +70,15 @@ class Call:
 
 
 class Link:
-    """See the module. ``name`` is who speaks; ``problem`` why Redis is out of reach, None if it is not."""
+    """See the module. ``name`` is who speaks; ``problem`` why Redis is out of reach, None if it is not.
 
-    def __init__(self, url: str, prefix: str, name: str) -> None:
+    An answer must come within ``patience``, in seconds.
+    """
+
+    def __init__(self, url: str, prefix: str, name: str, patience: float = ANSWER_PATIENCE) -> None:
         self.pool = pool_of(url)
         self._name = name
+        self._patience = min(patience, ANSWER_PATIENCE)
         self.problem: str | None = "not connected yet"
         self._prefix = prefix
         self._loop = asyncio.get_running_loop()
@@ -133,7 +137,7 @@ class Link:
             opened_at = math.inf
             try:
                 wire = await connect(self.pool)
-                async with asyncio.timeout(ANSWER_PATIENCE):
+                async with asyncio.timeout(self._patience):
                     await self._open(wire, greet)
                 opened_at = self._loop.time()
                 await self._serve(wire)
@@ -155,8 +159,7 @@ class Link:
             await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311
 
     async def _open(self, wire: Wire, greet: Callable[[Ask], Awaitable[None]]) -> None:
-        for name in NAMES:
-            await wire.ask(b"SCRIPT", b"LOAD", script(name).text)
+        await wire.ask_all([(b"SCRIPT", b"LOAD", script(name).text) for name in NAMES])
         await greet(wire.ask)
         if self.problem is not None:
             log.info(Line("redis-connected", name=self._name))
@@ -169,9 +172,9 @@ class Link:
         self._wire = wire
         self._flush()
         while not wire.is_lost.done():
-            await asyncio.wait((wire.is_lost,), timeout=LOOK_EVERY)
-            if self._sent and self._loop.time() - self._sent[0].sent_at > ANSWER_PATIENCE:
-                raise OutOfReach(f"no answer within {ANSWER_PATIENCE:g} seconds")
+            await asyncio.wait((wire.is_lost,), timeout=min(LOOK_EVERY, self._patience / 2))
+            if self._sent and self._loop.time() - self._sent[0].sent_at > self._patience:
+                raise OutOfReach(f"no answer within {self._patience:g} seconds")
         raise OutOfReach(self.problem or "the connection was lost")
 
     def _flush(self) -> None:

@@ -6,7 +6,7 @@ do not promise, hence the bound on its version. It may not repeat commands eithe
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
@@ -59,24 +59,36 @@ class Wire(asyncio.Protocol):
             self._transport.writelines(pieces)
 
     async def ask(self, *command: Argument) -> Reply:
-        """Send one command while nothing else is under way, and wait for its answer.
+        """Send one command while nothing else is under way; wait for its answer. Raises as ``ask_all``."""
+        return (await self.ask_all([command]))[0]
+
+    async def ask_all(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
+        """Likewise, with several that go out together.
 
         Raises:
-            Refused: it is an error.
+            Refused: an answer is an error.
             OutOfReach: the connection was lost.
         """
-        answer: asyncio.Future[Reply] = self._loop.create_future()
-        self.take = answer.set_result
+        answers: list[Reply] = []
+        all_are_here: asyncio.Future[None] = self._loop.create_future()
+
+        def take(reply: Reply) -> None:
+            answers.append(reply)
+            if len(answers) == len(commands):
+                all_are_here.set_result(None)
+
+        self.take = take
         try:
-            self.send(packed(*command))
-            await asyncio.wait((answer, self.is_lost), return_when=asyncio.FIRST_COMPLETED)
+            self.send([piece for command in commands for piece in packed(*command)])
+            await asyncio.wait((all_are_here, self.is_lost), return_when=asyncio.FIRST_COMPLETED)
         finally:
             self.take = _ignore
-        if not answer.done():
+        if not all_are_here.done():
             raise OutOfReach("the connection was lost")
-        if isinstance(answer.result(), Refused):
-            raise answer.result()
-        return answer.result()
+        for answer in answers:
+            if isinstance(answer, Refused):
+                raise answer
+        return answers
 
     def cut(self) -> None:
         """End the connection at once."""

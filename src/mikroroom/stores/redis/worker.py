@@ -33,6 +33,8 @@ MOVE_PATIENCE = 4.0
 LEAVE_PATIENCE = 3.0
 # Milliseconds for which what people were told outlives a stop that leaves nobody to keep it.
 KEPT_LETTERS = 600_000
+# An answer that is lost must not cost a worker its life: so many may be, one after the other, in a lease.
+ANSWERS_IN_A_LEASE = 4
 # So many rooms of a worker that is gone are seen to at a time.
 TOGETHER = 50
 
@@ -66,7 +68,7 @@ class Worker:
         self._lease = int(settings.worker_lease * 1_000)
         self._steady = clocks.steady
         prefix = settings.redis_prefix
-        self.link = Link(settings.redis_url, prefix, self.name)
+        self.link = Link(settings.redis_url, prefix, self.name, settings.worker_lease / ANSWERS_IN_A_LEASE)
         self.post = Post(self.link, self.name)
         self.inbox = Inbox(self.link, self.name, self._open)
         self.life = Life(self.link, prefix, self.name, settings.worker_lease, clocks.steady, self)
