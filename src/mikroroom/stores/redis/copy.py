@@ -15,11 +15,14 @@ from mikroroom.stores.redis.record import Homes, Record, Step, decode_record, de
 Action = Callable[[Room, Homes, int], Effects]
 
 
+# For so long it matters where somebody was: as long as something can be under way. Versions are microseconds.
+REMEMBERED = 60_000_000
+
+
 class Copy(Struct):
     """A room at a version; ``room`` is it decoded, if that is at hand.
 
-    ``here`` are the participants on this worker, ``arrived`` those of them who came from another: from which,
-    and with which version.
+    ``here`` are the participants on this worker.
     """
 
     code: str
@@ -27,7 +30,6 @@ class Copy(Struct):
     record: Record
     room: Room | None = None
     here: tuple[str, ...] = ()
-    arrived: dict[str, tuple[str, int]] = {}
 
     def fresh_room(self) -> Room:
         """The room, to be changed; ``room`` if it is at hand, which then is not any more."""
@@ -50,6 +52,7 @@ class Draft:
         self.room = None if copy is None else copy.fresh_room()
         self.homes: Homes = {} if copy is None else copy.record.homes
         self.steps: list[Step] = []
+        self._moved = {} if copy is None else copy.record.moved
         self.absent_before = absences(self.room)
         self._before = None if copy is None else bytes(copy.record.room)
         self._worker = worker
@@ -91,14 +94,27 @@ class Draft:
         self._note(number, effects)
         self._end_if_over()
 
-    def record(self, done: dict[str, int]) -> Record:
-        """What is to be kept; an empty one if there is no room any more."""
+    def record(self, done: dict[str, int], version: int) -> Record:
+        """What is to be kept of that version; an empty one if there is no room any more."""
         room = self.room
         if room is None:
             return Record(Raw(b"\xc0"), {}, {}, done)
         seated = {who: self.homes[who] for who in room.participants}
         held = {who: self.homes[who] for who in room.waiting}
-        return Record(Raw(encode(room)), seated, held, done)
+        return Record(Raw(encode(room)), seated, held, done, self._moved_by(version))
+
+    def _moved_by(self, version: int) -> dict[str, list[tuple[str, int]]]:
+        """The last moves of those who are here still: what is older is of no more use to anybody."""
+        moved = {
+            who: recent
+            for who, moves in self._moved.items()
+            if who in self.homes and (recent := [move for move in moves if version - move[1] < REMEMBERED])
+        }
+        for step in self.steps:
+            for who, (origin, home) in step.moves.items():
+                if origin and home:
+                    moved.setdefault(who, []).append((origin, version))
+        return moved
 
     def is_changed(self, record: Record) -> bool:
         """Whether there is anything to commit."""

@@ -96,6 +96,7 @@ class Attempt(NamedTuple):
     copy: Copy | None
     draft: Draft
     record: Record
+    version: int
     accepted: list[Request]
     refused: dict[Request, Exception]
 
@@ -271,8 +272,12 @@ class Desk:
                 break
         before = {} if copy is None else copy.record.done
         number = max((request.number for request in accepted), default=before.get(self._worker, 0))
-        record = draft.record(without_old(before, draft.homes.values(), self._worker, number))
-        return Attempt(code, copy, draft, record, accepted, refused)
+        base = 0 if copy is None else copy.version
+        # Nothing else has had this number: no former room of the same code, nor another change of this one
+        # that Redis has forgotten.
+        version = max(base + 1, self._clock() * 1_000 + secrets.randbelow(1_000))
+        record = draft.record(without_old(before, draft.homes.values(), self._worker, number), version)
+        return Attempt(code, copy, draft, record, version, accepted, refused)
 
     async def _is_newest(self, code: str, copy: Copy | None) -> bool:
         """Whether what was refused was refused rightly."""
@@ -318,11 +323,10 @@ class Desk:
 
     def _entry(self, attempt: "Attempt") -> Entry:
         base = 0 if attempt.copy is None else attempt.copy.version
-        # Nothing else has had this number: no former room of the same code, nor another change of this one
-        # that Redis has forgotten.
-        version = max(base + 1, self._clock() * 1_000 + secrets.randbelow(1_000))
         record = Raw(encode(attempt.record))
-        return Entry(attempt.code, base, version, self._worker, self._wall(), attempt.draft.steps, record)
+        return Entry(
+            attempt.code, base, attempt.version, self._worker, self._wall(), attempt.draft.steps, record
+        )
 
     def _is_done(self, attempt: "Attempt", reply: Reply) -> bool:
         """Whether a request of ours took effect, whose answer was lost."""

@@ -28,12 +28,23 @@ Homes = dict[str, str]
 
 
 class Record(Struct, array_like=True):
-    """A room as it is kept. ``done`` has the number of the last request of each worker that took effect."""
+    """A room as it is kept. ``done`` has the number of the last request of each worker that took effect.
+
+    ``moved`` has the last moves of people, in order: from which worker, and by which version.
+    """
 
     room: Raw
     seated: Homes
     held: Homes
     done: dict[str, int]
+    moved: dict[str, list[tuple[str, int]]] = {}
+
+    def home_at(self, participant_id: str, version: int) -> str | None:
+        """On which worker a participant was as of that version, if it was in the room."""
+        for origin, by in self.moved.get(participant_id, ()):
+            if by > version:
+                return origin
+        return self.seated.get(participant_id)
 
     @property
     def homes(self) -> Homes:

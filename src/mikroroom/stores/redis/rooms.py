@@ -116,17 +116,15 @@ class Rooms:
         copy = self.copies.get(code)
         if copy is None:
             return
-        if not copy.arrived:
-            if origin != self._worker:
+        record, me = copy.record, self._worker
+        if not record.moved:
+            if origin != me:
                 self._receiver.hear(copy.here, frame)
             return
-        late = {who: home for who, (home, since) in copy.arrived.items() if since > seen}
-        if origin == self._worker:
-            # Who is here now, and was not when it was said.
-            self._receiver.hear(late, frame)
-        else:
-            # Who was there when it was said has heard it there.
-            self._receiver.hear([who for who in copy.here if late.get(who) != origin], frame)
+        # Who was on the speaker's worker then has heard it there, wherever it is now. What was said here
+        # before somebody was known to be here has come back for that one.
+        told = [who for who in copy.here if record.home_at(who, seen) != origin]
+        self._receiver.hear(told, frame)
 
     def _deliver(self, entry: Entry, room: Room | None) -> None:
         """Bring the room up to an entry, and carry out what follows for those here.
@@ -142,7 +140,7 @@ class Rooms:
                 log.warning(Line("room-missed", room=entry.code))
                 self._cut_off(copy, _homes_before(entry))
             arriving = self._carry_out(entry, copy)
-            self._update(entry, copy, room)
+            self._update(entry, room)
         if entry.origin == self._worker:
             for step in entry.steps:
                 request = self.desk.committed.pop(step.number, None)
@@ -199,18 +197,9 @@ class Rooms:
         if kept is not None:
             self._post.hand_over(home, entry.code, entry.version, who, kept)
 
-    def _update(self, entry: Entry, former: Copy | None, room: Room | None) -> None:
+    def _update(self, entry: Entry, room: Room | None) -> None:
         record = decode_record(entry.record)
-        copy = Copy(entry.code, entry.version, record, room)
-        if former is not None:
-            copy.arrived = {
-                who: it for who, it in former.arrived.items() if record.seated.get(who) == self._worker
-            }
-        for step in entry.steps:
-            for who, (origin, home) in step.moves.items():
-                if home == self._worker and origin and who in record.seated:
-                    copy.arrived[who] = origin, entry.version
-        self._keep(entry.code, copy)
+        self._keep(entry.code, Copy(entry.code, entry.version, record, room))
 
     def _keep(self, code: str, copy: Copy | None) -> None:
         """This is the room now, if there is one, and anybody here is in it."""

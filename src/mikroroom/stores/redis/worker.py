@@ -35,6 +35,8 @@ LEAVE_PATIENCE = 3.0
 KEPT_LETTERS = 600_000
 # An answer that is lost must not cost a worker its life: so many may be, one after the other, in a lease.
 ANSWERS_IN_A_LEASE = 4
+# Seconds between two looks at whether the one is there still who is asked to take them.
+LOOK_EVERY = 0.25
 # So many rooms of a worker that is gone are seen to at a time.
 TOGETHER = 50
 
@@ -147,10 +149,20 @@ class Worker:
         others = await self.link.run("leave", self.name)
         self._has_heirs = bool(others)
         if others and self.rooms.copies:
-            self.post.write(secrets.choice(others).decode(), encode(("inherit", self.name)))
+            heir = secrets.choice(others).decode()
+            self.post.write(heir, encode(("inherit", self.name)))
             while self.rooms.copies and not self._is_declined:
-                await self._change()
+                try:
+                    async with asyncio.timeout(LOOK_EVERY):
+                        await self._change()
+                except TimeoutError:
+                    await self._look_after(heir)
         await self.post.drained()
+
+    async def _look_after(self, heir: str) -> None:
+        """It may have gone as well, before it has read what it was asked."""
+        until = await self.link.call(b"ZSCORE", self.link.key("workers"), heir)
+        self._is_declined = self._is_declined or not until or float(until) == 0
 
     async def _change(self) -> None:
         """Something is other than it was."""
