@@ -40,7 +40,7 @@ lock: $(VENV)/.uv  ## Pin the newest dependencies that pyproject.toml allows
 LOCK := pyproject.toml --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 clean:  ## Remove what was made here
-	rm -rf $(VENV) .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache tests/web/node_modules
 	find src tests -name __pycache__ -prune -exec rm -rf {} +
 
 # A stamp says that the packages of deploy/requirements/NAME.txt and, on top, this checkout are installed.

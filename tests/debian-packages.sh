@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install what some tests need beyond Python: a browser, a reverse proxy, a Redis, and a maker of certificates.
+# Install what some tests need beyond Python: a browser, a reverse proxy, a Redis, a maker of certificates, and npm.
 # Never fatal: a test that misses its program says so and is skipped (or, with CI=true, fails).
 
 wanted=""
@@ -7,6 +7,7 @@ command -v chromium >/dev/null || wanted="$wanted chromium"
 [ -x /usr/sbin/nginx ] || command -v nginx >/dev/null || wanted="$wanted nginx-light"
 command -v redis-server >/dev/null || command -v valkey-server >/dev/null || wanted="$wanted redis-server"
 command -v openssl >/dev/null || wanted="$wanted openssl"
+command -v npm >/dev/null || wanted="$wanted npm"
 [ -n "$wanted" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then

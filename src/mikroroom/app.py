@@ -23,6 +23,7 @@ from mikroroom.transport import http
 from mikroroom.transport.direct import DirectPath
 from mikroroom.transport.headers import AnswerHeaders
 from mikroroom.transport.signaling import SignalingEndpoint, nowhere
+from mikroroom.transport.web import WebFiles, web_file
 
 
 def create_app(settings: Settings | None = None) -> Starlette:
@@ -60,6 +61,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
             Route("/ready", http.ready),
             Route("/config", http.config),
             Route("/api/rooms", http.create_room, methods=["POST"]),
+            Route("/web/{path:path}", web_file),
             Route("/ws", http.upgrade_required),
             WebSocketRoute("/ws", SignalingEndpoint),
             WebSocketRoute("/{path:path}", nowhere),
@@ -75,6 +77,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     app.state.hub = hub
     app.state.settings = settings
     app.state.trusted = networks(settings.trusted_proxies)
+    app.state.web = WebFiles(settings.web)
     return app
 
 

@@ -38,6 +38,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
 WebSocketProtocol = Literal["auto", "picows", "stock"]
 DirectPath = Literal["auto", "off"]
+Web = Literal["room", "client", "off"]
 
 
 def _about(description: str, *, allowed: str = "", kind: str = "", **bounds: Any) -> Meta:
@@ -65,6 +66,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             pattern=r"^(/[^/?#\s]+)*$",
         ),
     ] = ""
+    web: Annotated[
+        Web,
+        _about(
+            "What browsers get: `room` the room page and the JavaScript client, `client` the client only, "
+            "`off` neither"
+        ),
+    ] = "room"
     data_dir: Annotated[
         str,
         _about(

@@ -6,17 +6,18 @@ import json
 from typing import Any
 from urllib.parse import urlencode
 
-from .devtools import DevTools, Tab
-from .serving import Site
+from playwright.async_api import Browser, Error, Page
+from tests.chromium import DEVICES, PATIENCE
+from tests.site_process import Site
 
 
 class Attendee:
     """Someone with a page open. Each verb is done once it has been seen to be."""
 
-    def __init__(self, name: str, tab: Tab) -> None:
+    def __init__(self, name: str, page: Page) -> None:
         self.name = name
         self.id = ""
-        self._tab = tab
+        self._page = page
 
     async def creates_a_room(self) -> tuple[str, str]:
         """Pre-create a room. Gives its code and its creator token."""
@@ -83,18 +84,22 @@ class Attendee:
     async def is_kept_out(self) -> None:
         """The browser keeps the server's answers from this page, and the server refuses its WebSocket."""
         for verb in ("configure", "connect"):
-            assert await self._tab.evaluate(f"client.{verb}().then(() => false, () => true)"), verb
+            assert await self._evaluates(f"client.{verb}().then(() => false, () => true)"), verb
 
     async def account(self) -> Any:
         """What the page has been through."""
-        return await self._tab.evaluate("client.account()")
+        return await self._evaluates("client.account()")
+
+    async def _evaluates(self, expression: str) -> Any:
+        async with asyncio.timeout(PATIENCE):
+            return await self._page.evaluate(expression)
 
     async def _does(self, verb: str, *arguments: object) -> Any:
-        return await self._tab.evaluate(f"client.{verb}(...{_js(arguments)})")
+        return await self._evaluates(f"client.{verb}(...{_js(arguments)})")
 
     async def _until(self, expression: str) -> Any:
         try:
-            return await self._tab.evaluate(f"client.until(() => {expression})")
+            return await self._evaluates(f"client.until(() => {expression})")
         except TimeoutError:
             raise AssertionError(f"{self.name} waited in vain for {expression}") from None
 
@@ -102,17 +107,21 @@ class Attendee:
 class Stage:
     """One server, and everyone whom a test brings to it. They all go home when the test ends."""
 
-    def __init__(self, site: Site, devtools: DevTools, page_port: int) -> None:
+    def __init__(self, site: Site, browser: Browser, page_port: int) -> None:
         self._site = site
-        self._devtools = devtools
+        self._browser = browser
         self._page_port = page_port
         self._present: list[Attendee] = []
+        self._contexts = contextlib.AsyncExitStack()
 
     async def attendee(self, name: str, *, host: str = "127.0.0.1") -> Attendee:
         """Someone opens the page, under one of the names of this machine."""
         query = urlencode({"server": self._site.url})
-        tab = await self._devtools.open(f"http://{host}:{self._page_port}/page.html?{query}")
-        attendee = Attendee(name, tab)
+        context = await self._browser.new_context(permissions=DEVICES)
+        self._contexts.push_async_callback(context.close)
+        page = await context.new_page()
+        await page.goto(f"http://{host}:{self._page_port}/page.html?{query}")
+        attendee = Attendee(name, page)
         self._present.append(attendee)
         return attendee
 
@@ -120,12 +129,13 @@ class Stage:
         """Several at once."""
         return await asyncio.gather(*map(self.attendee, names))
 
-    async def tell(self) -> None:
-        """Print what everyone has been through, the server too. pytest shows it if the test failed."""
-        for attendee in self._present:
-            with contextlib.suppress(AssertionError, OSError):
-                print(attendee.name, json.dumps(await attendee.account(), indent=2))
-        print(self._site.log.read_text())
+    async def close(self) -> None:
+        """Print what everyone has been through, the server too: pytest shows it if the test failed."""
+        async with self._contexts:
+            for attendee in self._present:
+                with contextlib.suppress(Error, TimeoutError):
+                    print(attendee.name, json.dumps(await attendee.account(), indent=2))
+            print(self._site.said())
 
 
 def _js(value: object) -> str:

@@ -9,7 +9,7 @@ ROOM = "MEET42"
 
 async def test_two_pages_see_hear_and_write_to_each_other(stage_with: StageWith, page_port: int) -> None:
     """A pre-created room, with the page's origin the only one that the server allows."""
-    stage = stage_with(ALLOWED_ORIGINS=f"http://127.0.0.1:{page_port}")
+    stage = stage_with(allowed_origins=f"http://127.0.0.1:{page_port}")
     ada, bob = await stage.attendees("Ada", "Bob")
     room, token = await ada.creates_a_room()
 
@@ -63,6 +63,6 @@ async def test_host_leaves_and_the_promoted_one_locks_and_admits(stage_with: Sta
 
 async def test_page_of_an_origin_not_allowed_is_kept_out(stage_with: StageWith, page_port: int) -> None:
     """The same page under another name of this machine, so that only the origin differs."""
-    stage = stage_with(ALLOWED_ORIGINS=f"http://127.0.0.1:{page_port}")
+    stage = stage_with(allowed_origins=f"http://127.0.0.1:{page_port}")
     stranger = await stage.attendee("Stranger", host="localhost")
     await stranger.is_kept_out()

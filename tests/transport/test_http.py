@@ -48,6 +48,8 @@ async def test_the_index_tells_what_this_is(app: Starlette) -> None:
             "config": "/config",
             "rooms": "/api/rooms",
             "websocket": "/ws",
+            "page": "/",
+            "client": "/web/mikroroom.js",
         },
     }
     assert_headers(response)

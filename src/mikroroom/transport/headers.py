@@ -47,10 +47,7 @@ class AnswerHeaders:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        if self._root_path and not scope.get("root_path"):
-            scope["root_path"] = self._root_path
-            if scope["path"] == self._root_path:
-                scope["path"] += "/"
+        self._set_prefix(scope)
         cors = self._cors(Headers(scope=scope).get("origin"))
         started = False
 
@@ -60,6 +57,8 @@ class AnswerHeaders:
                 started = True
                 headers = MutableHeaders(scope=message)
                 headers.update({**SECURITY_HEADERS, **cors})
+                if "*" not in self._allowed_origins:
+                    headers.add_vary_header("Origin")
             await send(message)
 
         if scope["type"] == "http" and scope["method"] == "OPTIONS":
@@ -75,10 +74,17 @@ class AnswerHeaders:
             log.exception(Line("failed", request=f"{scope['method']} {scope['path']}"))
             await error(500, "Internal server error")(scope, receive, send_with_headers)
 
+    def _set_prefix(self, scope: Scope) -> None:
+        """Tell the app where it stands; its routes know no path without a slash."""
+        prefix = scope.get("root_path") or self._root_path
+        if prefix:
+            scope["root_path"] = prefix
+            if scope["path"] == prefix:
+                scope["path"] += "/"
+
     def _cors(self, origin: str | None) -> dict[str, str]:
         if "*" in self._allowed_origins:
             return {"Access-Control-Allow-Origin": "*", **CORS_HEADERS}
-        headers = {"Vary": "Origin", **CORS_HEADERS}
         if origin is not None and is_allowed(origin, self._allowed_origins):
-            headers["Access-Control-Allow-Origin"] = origin
-        return headers
+            return {"Access-Control-Allow-Origin": origin, **CORS_HEADERS}
+        return CORS_HEADERS

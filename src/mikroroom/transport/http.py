@@ -1,4 +1,4 @@
-"""The REST routes: health, ICE configuration, room creation."""
+"""The REST routes: index, health, ICE configuration, room creation."""
 
 import time
 
@@ -15,6 +15,7 @@ from mikroroom.settings import Settings
 from mikroroom.stores.port import CodeTaken
 from mikroroom.transport.answers import answer, error, too_many, unavailable
 from mikroroom.transport.clients import client_of, origin_refusal
+from mikroroom.transport.web import WebFiles, page_for
 
 INVALID_BODY = "Invalid request body"
 NO_ROOM_MADE = "Cannot create room. Limit reached or room ID already exists."
@@ -23,7 +24,11 @@ TURN_USER = "mikroroom"
 
 
 async def index(request: Request) -> Response:
-    """``GET /``: what this is, and where to go on."""
+    """``GET /``: the room page where a page is asked for, otherwise what this is, and where to go on."""
+    web: WebFiles = request.app.state.web
+    page = page_for(request)
+    if page is not None:
+        return page
     root = request.scope.get("root_path", "")
     endpoints = {
         "health": f"{root}/health",
@@ -31,8 +36,12 @@ async def index(request: Request) -> Response:
         "config": f"{root}/config",
         "rooms": f"{root}/api/rooms",
         "websocket": f"{root}/ws",
+        **web.endpoints(root),
     }
-    return answer({"name": "MikroRoom", "version": __version__, "endpoints": endpoints})
+    response = answer({"name": "MikroRoom", "version": __version__, "endpoints": endpoints})
+    if web.page is not None:
+        response.headers["Vary"] = "Accept"  # no cache may give a browser this one
+    return response
 
 
 async def health(request: Request) -> Response:

@@ -1,0 +1,118 @@
+/** @import { Join, Message, Own } from "./messages.js" */
+import { ClosedError, RefusedError } from "./errors.js";
+
+/** Milliseconds within which a server must take the connection, and answer a `join`. */
+const PATIENCE = 10_000;
+
+/**
+ * One WebSocket to the server, for as long as it lasts. What comes before somebody listens waits.
+ */
+export class Connection {
+  #socket;
+  /** @type {Message[]} */
+  #unheard = [];
+  /** @type {((message: Message) => void) | null} */
+  #listener = null;
+  /** @type {((lost: ClosedError) => void) | null} */
+  #mourner = null;
+  /** @type {ClosedError | null} */
+  #end = null;
+
+  /** @param {WebSocket} socket an open one */
+  constructor(socket) {
+    this.#socket = socket;
+    socket.onmessage = ({ data }) => this.#take(data);
+    socket.onclose = ({ code, reason }) => this.#close(code, reason);
+  }
+
+  /**
+   * Connect to `url`. Throws a `ClosedError` where that does not succeed.
+   *
+   * @param {string} url
+   * @returns {Promise<Connection>}
+   */
+  static async open(url) {
+    const socket = new WebSocket(url);
+    const isOpen = await new Promise((resolve) => {
+      const timer = setTimeout(resolve, PATIENCE, false);
+      socket.onopen = () => resolve(true);
+      socket.onclose = () => resolve(false);
+      socket.addEventListener("close", () => clearTimeout(timer));
+      socket.addEventListener("open", () => clearTimeout(timer));
+    });
+    if (isOpen) return new Connection(socket);
+    socket.onopen = () => socket.close();
+    throw new ClosedError(1006, "The server cannot be reached");
+  }
+
+  get isOpen() {
+    return !this.#end && this.#socket.readyState === WebSocket.OPEN;
+  }
+
+  /** @param {object} message */
+  send(message) {
+    this.#socket.send(JSON.stringify(message));
+  }
+
+  /** No more is heard of this connection, and the server need not answer the goodbye. */
+  close() {
+    this.#listener = this.#mourner = null;
+    this.#end ??= new ClosedError(1000, "");
+    this.#socket.close();
+  }
+
+  /**
+   * From now on each message goes to `listener`, and the end to `mourner`.
+   *
+   * @param {(message: Message) => void} listener
+   * @param {(lost: ClosedError) => void} mourner
+   */
+  listen(listener, mourner) {
+    this.#listener = listener;
+    this.#mourner = mourner;
+    for (const message of this.#unheard.splice(0)) listener(message);
+    if (this.#end) mourner(this.#end);
+  }
+
+  /**
+   * Send a `join`. Gives one's own answer.
+   *
+   * Throws a `RefusedError` where the server says no, and a `ClosedError` where it says nothing.
+   *
+   * @param {Join} join
+   * @returns {Promise<Own>}
+   */
+  ask(join) {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new ClosedError(1006, "The server does not answer")), PATIENCE);
+      const isAnswered = (/** @type {Message} */ message) => {
+        if (message.type === "participant-joined" || message.type === "waiting-room") resolve(message);
+        else if (message.type === "error" && message.requestType === "join") reject(new RefusedError(message));
+        else return;
+        clearTimeout(timer);
+        // What follows waits until the answer has been taken in.
+        this.#listener = null;
+      };
+      this.listen(isAnswered, reject);
+      if (this.isOpen) this.send({ type: "join", timestamp: Date.now(), ...join });
+    });
+  }
+
+  /** @param {string} text */
+  #take(text) {
+    /** @type {Message} */
+    const message = JSON.parse(text);
+    if (this.#listener) this.#listener(message);
+    else this.#unheard.push(message);
+  }
+
+  /**
+   * @param {number} code
+   * @param {string} reason
+   */
+  #close(code, reason) {
+    if (this.#end) return;
+    this.#end = new ClosedError(code, reason);
+    this.#mourner?.(this.#end);
+  }
+}

@@ -1,0 +1,31 @@
+/** The code of a meeting: six letters or digits, in the page's address after the #. */
+
+/** Without what looks alike: 0 and O, 1, I and L. */
+const ALPHABET = "ABCDEFGHJKMNPQRSTUVWXYZ23456789";
+const LENGTH = 6;
+
+/**
+ * The code in what somebody has typed or pasted, which may be a whole link; empty if there is none.
+ *
+ * @param {string} text
+ */
+export function codeIn(text) {
+  const code = text.slice(text.lastIndexOf("#") + 1).replace(/[\s-]/gu, "");
+  return /^[A-Za-z0-9]{6}$/u.test(code) ? code.toUpperCase() : "";
+}
+
+/** A new one, by chance that nobody can foresee. */
+export function newCode() {
+  let code = "";
+  while (code.length < LENGTH) {
+    const [byte] = crypto.getRandomValues(new Uint8Array(1));
+    // Past the last whole alphabet in 256 some letters would come more often.
+    if (byte < 256 - (256 % ALPHABET.length)) code += ALPHABET[byte % ALPHABET.length];
+  }
+  return code;
+}
+
+/** Where to invite others to. @param {string} code */
+export function linkTo(code) {
+  return new URL(`#${code}`, document.baseURI).href;
+}

@@ -1,0 +1,41 @@
+/** @import { Devices } from "./devices.js" */
+import { copy, find, part, show, write } from "./dom.js";
+
+const KINDS = /** @type {const} */ ([
+  ["audio", "audioinput", "Microphone"],
+  ["video", "videoinput", "Camera"],
+]);
+
+/**
+ * Let the person choose a microphone and a camera.
+ *
+ * @param {HTMLElement} root where the lists go
+ * @param {Devices} devices
+ * @returns {() => Promise<void>} brings the lists up to date
+ */
+export function deviceLists(root, devices) {
+  const lists = KINDS.map(([kind, deviceKind, label]) => {
+    const field = copy("device-template");
+    const list = find(field, "select", HTMLSelectElement);
+    write(part(field, "span"), label);
+    list.onchange = () => void devices.choose(kind, list.value);
+    return { kind, deviceKind, field, list };
+  });
+  root.replaceChildren(...lists.map(({ field }) => field));
+
+  return async () => {
+    const all = await devices.list();
+    for (const { kind, deviceKind, field, list } of lists) {
+      // Without permission the browser says neither names nor ids.
+      const found = all.filter((device) => device.kind === deviceKind && device.deviceId);
+      const current = devices.tracks[kind]?.getSettings().deviceId ?? devices.chosen[kind];
+      list.replaceChildren(
+        ...found.map(({ deviceId, label }, index) => {
+          const isCurrent = deviceId === current;
+          return new Option(label || `${kind} ${index + 1}`, deviceId, isCurrent, isCurrent);
+        }),
+      );
+      show(field, found.length > 0);
+    }
+  };
+}

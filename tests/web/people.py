@@ -1,0 +1,125 @@
+"""The cast: a ``Person`` sits before the room page. Each verb is done once it has been seen to be."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from playwright.async_api import Locator, Page, expect
+from tests.chromium import PATIENCE
+
+# Decoded frames; so many are a moving picture.
+FRAMES = 3
+# Seconds. What no event of the browser tells is looked at this often.
+LOOK_AGAIN = 0.05
+
+COUNT_FRAMES = "(video) => video.getVideoPlaybackQuality().totalVideoFrames"
+IS_HEARD = (
+    "(video) => video.srcObject.getAudioTracks().some((track) => track.readyState === 'live' && !track.muted)"
+)
+
+
+async def until(holds: Callable[[], Awaitable[Any]], what: str) -> Any:
+    """Come back once ``holds`` gives something true, with that."""
+    async with asyncio.timeout(PATIENCE):
+        while not (result := await holds()):
+            await asyncio.sleep(LOOK_AGAIN)
+    assert result, what
+    return result
+
+
+class Person:
+    """Somebody with the room page open."""
+
+    def __init__(self, name: str, page: Page) -> None:
+        self.name = name
+        self.page = page
+
+    def button(self, name: str) -> Locator:
+        """The button of exactly this name."""
+        return self.page.get_by_role("button", name=name, exact=True)
+
+    def field(self, label: str) -> Locator:
+        """The text field of exactly this name."""
+        return self.page.get_by_label(label, exact=True)
+
+    def tile(self, other: "Person") -> Locator:
+        """Where the other's picture is."""
+        tiles = self.page.locator("[data-participant-id]")
+        return tiles.and_(self.page.get_by_role("group", name=other.name, exact=True))
+
+    @property
+    def code(self) -> str:
+        """The code of the meeting, from the page's address."""
+        found = re.search("#([A-Z0-9]{6})$", self.page.url)
+        assert found, self.page.url
+        return found[1]
+
+    async def presses(self, *names: str) -> None:
+        """Press buttons, one after the other."""
+        for name in names:
+            await self.button(name).click()
+
+    # Coming in
+
+    async def makes_a_meeting(self, *, password: str = "", seats: int | None = None) -> str:
+        """Make a meeting, and be in it. Gives its code."""
+        await self.presses("New meeting")
+        if password:
+            await self.field("Password").fill(password)
+        if seats is not None:
+            await self.field("Seats").select_option(str(seats))
+        await self.enters()
+        return self.code
+
+    async def asks_to_enter(self, code: str) -> None:
+        """Follow the invite link, and press the button."""
+        await self.page.goto(
+            f"#{code}" if "#" not in self.page.url else self.page.url.split("#")[0] + f"#{code}"
+        )
+        await self.field("Your name").fill(self.name)
+        await self.presses("Enter meeting")
+
+    async def enters(self, code: str = "") -> None:
+        """Be in a meeting; without a code the one whose lobby is shown."""
+        if code:
+            await self.asks_to_enter(code)
+        else:
+            await self.field("Your name").fill(self.name)
+            await self.presses("Enter meeting")
+        await self.is_inside()
+
+    async def is_inside(self) -> None:
+        """The meeting is shown."""
+        await expect(self.page.get_by_role("group", name="Controls")).to_be_visible()
+
+    async def reads(self, text: str | re.Pattern[str]) -> None:
+        """A text is shown."""
+        await expect(self.page.get_by_text(text).filter(visible=True).first).to_be_visible()
+
+    # Meeting others
+
+    async def sees(self, *others: "Person") -> None:
+        """These and nobody else are here, their pictures move, and their sound comes."""
+        await expect(self.page.locator("[data-participant-id]")).to_have_count(len(others))
+        await asyncio.gather(*map(self._sees, others))
+
+    async def _sees(self, other: "Person") -> None:
+        video = self.tile(other).locator("video")
+        before = await video.evaluate(COUNT_FRAMES)
+
+        async def moves() -> bool:
+            return bool(await video.evaluate(COUNT_FRAMES) >= before + FRAMES)
+
+        await until(moves, f"{self.name} sees {other.name} move")
+        assert await video.evaluate(IS_HEARD), f"{self.name} hears {other.name}"
+
+    async def says(self, text: str) -> None:
+        """Write to everyone, with the chat open."""
+        await self.field("Message").fill(text)
+        await self.presses("Send")
+
+
+async def all_see_each_other(*people: Person) -> None:
+    """Everyone sees and hears everyone else, and nobody besides."""
+    await asyncio.gather(*(one.sees(*(other for other in people if other is not one)) for one in people))
