@@ -7,12 +7,12 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help run test lint format bench lock clean
+.PHONY: help run test lint format bench pictures lock clean
 
 help:  ## List the targets
 	@sed -nE 's/^([a-z]+):.*  ## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-run: $(VENV)/.run  ## Serve on http://127.0.0.1:3000; more with make run ARGS="--port 4000"
+run: $(VENV)/.run  ## Meet on http://127.0.0.1:3000; more with make run ARGS="--port 4000"
 	@exec $(BIN)/mikroroom serve $(ARGS)
 
 test: lint  ## Check everything: style, types, layers, tests, coverage of the core
@@ -32,6 +32,9 @@ format: $(VENV)/.dev  ## Put the code into the one shape
 
 bench: $(VENV)/.dev  ## Measure how fast it is, in ten minutes; rougher with make bench ARGS=--quick
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+pictures: $(VENV)/.dev  ## Draw the pictures of the room page anew
+	@$(BIN)/python -m tests.web.pictures
 
 lock: $(VENV)/.uv  ## Pin the newest dependencies that pyproject.toml allows
 	$(BIN)/uv pip compile $(LOCK) --extra fast --extra redis --group build --output-file deploy/requirements/run.txt

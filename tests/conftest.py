@@ -38,20 +38,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Callable[..., Awaitable[str]]]:
-    """Serves an ASGI app in this process, on a free port of loopback, until the test ends; gives its URL.
-
-    Options are uvicorn's.
-    """
+    """``await serve(app)``: ``serving`` until the test ends."""
     async with contextlib.AsyncExitStack() as servers:
 
         async def start(app: ASGIApp, **options: Any) -> str:
-            return await servers.enter_async_context(_serving(app, options))
+            return await servers.enter_async_context(serving(app, **options))
 
         yield start
 
 
 @contextlib.asynccontextmanager
-async def _serving(app: ASGIApp, options: dict[str, Any]) -> AsyncIterator[str]:
+async def serving(app: ASGIApp, **options: Any) -> AsyncIterator[str]:
+    """Serves an ASGI app in this process, on a free port, for as long as the block lasts; gives its URL.
+
+    Options are uvicorn's.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
     quiet = {
         "log_config": None,

@@ -3,17 +3,23 @@
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page
+from starlette.applications import Starlette
+from starlette.routing import Mount
 from tests.chromium import chromium, share_a_loop
+from tests.conftest import serving
 from tests.site_process import Site
+
+from mikroroom import Settings, create_app
 
 from .axe import Axe
 from .faults import Faults
-from .guests import Guests
+from .guests import Address, Guests
 from .modules import installed
 from .people import Person
 
@@ -79,6 +85,14 @@ def faults() -> Faults:
     return Faults()
 
 
+@pytest_asyncio.fixture(loop_scope="session")
+async def mounted() -> AsyncIterator[Address]:
+    """Somebody else's site on stock uvicorn, with the service below ``/meet``."""
+    meetings = create_app(Settings(connections_per_minute=0, rooms_per_minute=0, stun_servers=()))
+    async with serving(Starlette(routes=[Mount("/meet", app=meetings)])) as url:
+        yield SimpleNamespace(url=url)
+
+
 # ``site_with`` is named so that the servers outlive the pages, which would complain of their going.
 @pytest_asyncio.fixture(loop_scope="session")
 async def guest(browser: Browser, faults: Faults, site_with: SiteWith) -> AsyncIterator[Guests]:
@@ -92,7 +106,7 @@ async def guest(browser: Browser, faults: Faults, site_with: SiteWith) -> AsyncI
 def people(guest: Guests) -> People:
     """``await people(site, "Ada", "Bob")``: several open the room page. Options are those of ``guest``."""
 
-    async def open_pages(site: Site, *names: str, path: str = "/", **options: Any) -> list[Person]:
+    async def open_pages(site: Address, *names: str, path: str = "/", **options: Any) -> list[Person]:
         return [Person(name, await guest(site, path, **options)) for name in names]
 
     return open_pages

@@ -2,13 +2,20 @@
 
 import contextlib
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 from playwright.async_api import Browser, Page
 from tests.chromium import DEVICES, PATIENCE
-from tests.site_process import Site
 
 from .faults import Faults
+
+
+class Address(Protocol):
+    """Whatever is somewhere: a ``Site``, or less."""
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
 
 
 class Guests:
@@ -30,7 +37,7 @@ class Guests:
 
     async def __call__(
         self,
-        site: Site,
+        site: Address,
         path: str | None = "/",
         *,
         locale: str = "en",

@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 MODULES = HERE / "node_modules"
 
 # Seconds. It is some ten megabytes.
-PATIENCE = 300.0
+PATIENCE = 120.0
 
 
 def installed() -> Path:
@@ -21,27 +21,33 @@ def installed() -> Path:
     Where they cannot be, the test is skipped, or fails where ``CI=true``.
     """
     missing = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+    npm = shutil.which("npm")
+    if npm is None:
+        missing("npm is not installed")
     stamp = MODULES / ".locked"
     with Path(HERE, "package-lock.json").open("rb") as lock:
         # Somebody else may be running these tests too.
         fcntl.flock(lock, fcntl.LOCK_EX)
         locked = lock.read()
-        if stamp.exists() and stamp.read_bytes() == locked:
-            return MODULES
-        npm = shutil.which("npm")
-        if npm is None:
-            missing("npm is not installed")
-        done = subprocess.run(
-            [npm, "ci", "--include=dev"],
-            cwd=HERE,
-            timeout=PATIENCE,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            missing(f"npm could not install what package-lock.json asks for:\n{done.stdout}")
-        stamp.write_bytes(locked)
+        if not stamp.exists() or stamp.read_bytes() != locked:
+            try:
+                _install(npm)
+            except subprocess.SubprocessError as error:
+                missing(f"npm could not install what package-lock.json asks for: {error}")
+            stamp.write_bytes(locked)
     return MODULES
+
+
+def _install(npm: str) -> None:
+    done = subprocess.run(
+        [npm, "ci", "--include=dev"],
+        cwd=HERE,
+        timeout=PATIENCE,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise subprocess.SubprocessError(done.stdout)

@@ -3,9 +3,10 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import FilePayload, Locator, Page, expect
 from tests.chromium import PATIENCE
 
 # Decoded frames; so many are a moving picture.
@@ -18,13 +19,44 @@ IS_HEARD = (
     "(video) => video.srcObject.getAudioTracks().some((track) => track.readyState === 'live' && !track.muted)"
 )
 
+# A headless browser has no screen to choose from: what ``getDisplayMedia`` gives is drawn here.
+SCREEN = """() => {
+  navigator.mediaDevices.getDisplayMedia = async () => {
+    const canvas = Object.assign(document.createElement("canvas"), { width: 400, height: 300 });
+    const context = canvas.getContext("2d");
+    let count = 0;
+    setInterval(() => {
+      context.fillStyle = `hsl(${count} 80% 50%)`;
+      context.fillRect(0, 0, 400, 300);
+      context.fillStyle = "white";
+      context.fillText(String(count++), 20, 40);
+    }, 50);
+    return canvas.captureStream(20);
+  };
+}"""
+WATCH = """() => {
+  window.standstill = 0;
+  for (const video of document.querySelectorAll("[data-participant-id] video")) {
+    let last = performance.now();
+    const look = () => {
+      const now = performance.now();
+      window.standstill = Math.max(window.standstill, now - last);
+      last = now;
+      video.requestVideoFrameCallback(look);
+    };
+    video.requestVideoFrameCallback(look);
+  }
+}"""
+
 
 async def until(holds: Callable[[], Awaitable[Any]], what: str) -> Any:
     """Come back once ``holds`` gives something true, with that."""
-    async with asyncio.timeout(PATIENCE):
-        while not (result := await holds()):
-            await asyncio.sleep(LOOK_AGAIN)
-    assert result, what
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not (result := await holds()):
+                await asyncio.sleep(LOOK_AGAIN)
+    except TimeoutError:
+        raise AssertionError(f"In vain: {what}") from None
     return result
 
 
@@ -74,9 +106,7 @@ class Person:
 
     async def asks_to_enter(self, code: str) -> None:
         """Follow the invite link, and press the button."""
-        await self.page.goto(
-            f"#{code}" if "#" not in self.page.url else self.page.url.split("#")[0] + f"#{code}"
-        )
+        await self.page.goto(f"{self.page.url.partition('#')[0]}#{code}")
         await self.field("Your name").fill(self.name)
         await self.presses("Enter meeting")
 
@@ -112,7 +142,45 @@ class Person:
             return bool(await video.evaluate(COUNT_FRAMES) >= before + FRAMES)
 
         await until(moves, f"{self.name} sees {other.name} move")
-        assert await video.evaluate(IS_HEARD), f"{self.name} hears {other.name}"
+        await until(lambda: video.evaluate(IS_HEARD), f"{self.name} hears {other.name}")
+
+    async def sees_mark(self, other: "Person", mark: str, *, is_there: bool = True) -> None:
+        """The other's tile says so, or says it no longer."""
+        marks = self.tile(other).get_by_text(mark, exact=True).filter(visible=True)
+        await expect(marks).to_have_count(int(is_there))
+
+    async def sees_shape(self, other: "Person", width: int, height: int) -> None:
+        """The other's picture has this shape, whatever size it was sent in."""
+        video = self.tile(other).locator("video")
+
+        async def has_shape() -> bool:
+            got = await video.evaluate("(video) => [video.videoWidth, video.videoHeight]")
+            return bool(got[1] and abs(got[0] / got[1] - width / height) < 0.02)
+
+        await until(has_shape, f"{self.name} sees {other.name} in {width}:{height}")
+
+    async def watches(self) -> None:
+        """From now on the page minds how long each remote picture stands still."""
+        await self.page.evaluate(WATCH)
+
+    async def longest_standstill(self) -> float:
+        """Milliseconds for which a remote picture has stood still at most, since ``watches``."""
+        return float(await self.page.evaluate("window.standstill"))
+
+    async def has_a_screen(self) -> None:
+        """Something to share, in the shape 4:3."""
+        await self.page.evaluate(SCREEN)
+
+    async def attaches(self, file: Path | FilePayload) -> None:
+        """Offer a file to everyone, with the chat open."""
+        async with self.page.expect_file_chooser() as chooser:
+            await self.presses("Attach file")
+        await (await chooser.value).set_files(file)
+
+    @property
+    def log(self) -> Locator:
+        """What was said, in the chat."""
+        return self.page.get_by_role("log")
 
     async def says(self, text: str) -> None:
         """Write to everyone, with the chat open."""

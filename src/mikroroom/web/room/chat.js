@@ -109,7 +109,7 @@ export class Chat {
     name(reply, `Reply to ${author}`);
     reply.onclick = () => this.#reply(messageId);
     this.#said.set(messageId, { name: author, text });
-    this.#add(item, participantId, `${author}: ${text}`);
+    this.#add(item, participantId, `New message from ${author}`);
   }
 
   /** @param {string} messageId */

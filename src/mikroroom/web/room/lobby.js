@@ -125,7 +125,7 @@ export class Lobby {
     relabel(this.#camera, isVideoOff ? "camera-off" : "camera", isVideoOff ? "Start camera" : "Stop camera");
     this.#mute.classList.toggle("off", isMuted);
     this.#camera.classList.toggle("off", isVideoOff);
-    part(this.#root, ".tile").classList.toggle("dark", !tracks.video);
+    part(this.#root, ".mirror").classList.toggle("dark", !tracks.video);
     const shown = this.#preview.srcObject instanceof MediaStream ? this.#preview.srcObject.getVideoTracks()[0] : null;
     if (shown !== tracks.video) this.#preview.srcObject = tracks.video && new MediaStream([tracks.video]);
     const problem = [...new Set([problems.video, problems.audio])].filter(Boolean).join(" ");

@@ -8,7 +8,7 @@ export class Notices {
   #toasts = part(document, "[data-toasts]");
   #announcer = part(document, "[data-announcer]");
 
-  /** Tell those who listen; others see it anyway. @param {string} text */
+  /** Tell those who listen; others see it in another way. @param {string} text */
   announce(text) {
     write(this.#announcer, text);
   }
@@ -36,7 +36,6 @@ export class Notices {
     button(toast, "[aria-label=Dismiss]").onclick = () => toast.remove();
     this.#toasts.append(toast);
     while (this.#toasts.childElementCount > 4) this.#toasts.firstElementChild?.remove();
-    this.announce(text);
   }
 
   clear() {

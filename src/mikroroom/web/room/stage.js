@@ -9,8 +9,6 @@ import { Tile } from "./tile.js";
 
 /** Milliseconds between two looks at who speaks. */
 const LISTEN = 200;
-/** Pixels between two tiles, as in the style sheet. */
-const GAP = 8;
 /** The share of the stage that a shown screen takes, and the tiles beside it. */
 const SPOTLIGHT = 0.78;
 
@@ -132,6 +130,7 @@ export class Stage {
   #arrange() {
     const { clientWidth: width, clientHeight: height } = this.#root;
     if (!width || !height) return;
+    const gap = Number.parseFloat(getComputedStyle(this.#root).columnGap) || 0;
     const sharing = [...this.#tiles.values()].filter((tile) => tile.isSharing).length;
     const others = this.#tiles.size - sharing;
     const isWide = width > height;
@@ -139,11 +138,11 @@ export class Stage {
     const large = hasSpotlight
       ? { width: isWide ? width * SPOTLIGHT : width, height: isWide ? height : height * SPOTLIGHT }
       : { width, height };
-    const side = isWide ? { width: width - large.width - GAP, height } : { width, height: height - large.height - GAP };
+    const side = isWide ? { width: width - large.width - gap, height } : { width, height: height - large.height - gap };
     this.#root.classList.toggle("spotlight", hasSpotlight);
     this.#root.classList.toggle("tall", !isWide);
-    this.#size("--large", tileSize(hasSpotlight ? sharing : this.#tiles.size, large.width, large.height, GAP));
-    this.#size("--small", tileSize(Math.max(1, others), side.width, side.height, GAP));
+    this.#size("--large", tileSize(hasSpotlight ? sharing : this.#tiles.size, large.width, large.height, gap));
+    this.#size("--small", tileSize(Math.max(1, others), side.width, side.height, gap));
   }
 
   /** @param {string} name @param {{width: number, height: number}} size */
