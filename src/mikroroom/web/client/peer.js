@@ -9,6 +9,7 @@ import { qualityOf } from "./quality.js";
  */
 const CHANNEL = { label: "mikroroom", id: 200 };
 const FILE = "file";
+const KINDS = /** @type {const} */ (["audio", "video"]);
 /** A stranger may not open channels without end. */
 const FILES = 16;
 
@@ -20,6 +21,11 @@ const FIRST_OFFER = 8_000;
 const INTERRUPTION = 4_000;
 /** Between two attempts to find another way to the other. */
 const RESTART = 10_000;
+/**
+ * How long the impolite one and the polite one wait before they restart. What cuts off one often cuts off both, and of
+ * two offers that cross one must be rolled back, which costs the picture (see `#renewVideo`).
+ */
+const COURTESY = { impolite: 300, polite: 4_000 };
 
 /**
  * `data` is an object that the other page has said; `fault` what could not be done, mostly with what the other has sent.
@@ -34,7 +40,7 @@ const RESTART = 10_000;
  * The connection to one other participant: what one sends, and what comes.
  *
  * Negotiates as in the pattern called perfect (W3C WebRTC, section 10.7): either may offer at any time, and of two offers
- * that cross, the polite one's gives way. The participant with the smaller id makes the first offer and is the impolite
+ * that cross, the polite one's gives way. So the polite one lets the other go first, where both have a reason to offer. The participant with the smaller id makes the first offer and is the impolite
  * one, which is what clients of the API reference expect.
  *
  * @extends {Emitter<PeerEvents>}
@@ -62,6 +68,8 @@ export class Peer extends Emitter {
   #offered = 0;
   #interrupted = 0;
   #restarted = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} A restart that is to come. */
+  #restarting;
   #bitrate = 0;
   /** @type {import("./quality.js").Counters} */
   #counters = {};
@@ -83,6 +91,7 @@ export class Peer extends Emitter {
       if (candidate) say({ type: "ice-candidate", targetId: id, candidate: candidate.toJSON() });
     };
     this.#connection.ontrack = ({ track }) => {
+      for (const former of this.stream.getTracks()) if (former.readyState === "ended") this.stream.removeTrack(former);
       this.stream.addTrack(track);
       this.emit("track", track);
     };
@@ -149,7 +158,13 @@ export class Peer extends Emitter {
   restart() {
     this.#restarted = Date.now();
     this.#offered = 0;
-    this.#connection.restartIce();
+    this.#restarting ??= setTimeout(
+      () => {
+        this.#restarting = undefined;
+        this.#connection.restartIce();
+      },
+      this.#isPolite ? COURTESY.polite : COURTESY.impolite,
+    );
   }
 
   /** See to what does not come by itself. To be called every few seconds, while the other can be told things. */
@@ -183,7 +198,14 @@ export class Peer extends Emitter {
   }
 
   close() {
+    this.#letGo();
     this.#connection.close();
+  }
+
+  /** The other has restarted; one's own is not needed any more. */
+  #letGo() {
+    clearTimeout(this.#restarting);
+    this.#restarting = undefined;
   }
 
   /** One thing at a time: a candidate must not overtake the description that it belongs to. @param {() => Promise<void>} task */
@@ -195,13 +217,15 @@ export class Peer extends Emitter {
 
   /** Make ready for all that will be sent, so that nothing has to be negotiated again for a camera or a screen. */
   #start() {
-    for (const kind of /** @type {const} */ (["audio", "video"])) {
-      if (this.#senders[kind]) continue;
-      const { sender } = this.#connection.addTransceiver(kind, { direction: "sendrecv", streams: [new MediaStream()] });
-      this.#senders[kind] = sender;
-      this.#then(() => sender.replaceTrack(this.#tracks[kind]));
-    }
+    for (const kind of KINDS) if (!this.#senders[kind]) this.#open(kind);
     this.#openChannel();
+  }
+
+  /** @param {Kind} kind */
+  #open(kind) {
+    const { sender } = this.#connection.addTransceiver(kind, { direction: "sendrecv", streams: [new MediaStream()] });
+    this.#senders[kind] = sender;
+    this.#then(() => sender.replaceTrack(this.#tracks[kind]));
   }
 
   #openChannel() {
@@ -235,13 +259,7 @@ export class Peer extends Emitter {
     const connection = this.#connection;
     switch (message.type) {
       case "offer":
-        this.#isIgnoring = connection.signalingState !== "stable" && !this.#isPolite;
-        if (this.#isIgnoring) return;
-        await connection.setRemoteDescription({ type: "offer", sdp: message.sdp });
-        await this.#adopt();
-        await connection.setLocalDescription();
-        this.#describe();
-        if (message.sdp.includes("\nm=application")) this.#openChannel();
+        await this.#takeOffer(message.sdp);
         break;
       case "answer":
         // One that comes twice, because the offer did, says nothing new.
@@ -258,15 +276,46 @@ export class Peer extends Emitter {
     await this.#shape();
   }
 
+  /** @param {string} sdp */
+  async #takeOffer(sdp) {
+    const connection = this.#connection;
+    const isCrossed = connection.signalingState !== "stable";
+    this.#isIgnoring = isCrossed && !this.#isPolite;
+    if (this.#isIgnoring) return;
+    const hadVideo = connection.currentRemoteDescription !== null;
+    await connection.setRemoteDescription({ type: "offer", sdp });
+    this.#letGo();
+    await this.#adopt();
+    await connection.setLocalDescription();
+    this.#describe();
+    if (sdp.includes("\nm=application")) this.#openChannel();
+    if (isCrossed && hadVideo) this.#renewVideo();
+  }
+
+  /**
+   * Chromium shows no more frames of a video that came before an offer was rolled back (seen in 156), whatever follows.
+   * So it is replaced by another one, which both ends then negotiate.
+   */
+  #renewVideo() {
+    this.#connection.getTransceivers().find(({ sender }) => sender === this.#senders.video)?.stop();
+    delete this.#senders.video;
+    this.#open("video");
+  }
+
   /** Send over what the other's offer has opened. */
   async #adopt() {
-    for (const { sender, receiver, mid } of this.#connection.getTransceivers()) {
+    const transceivers = this.#connection.getTransceivers().filter(({ direction }) => direction !== "stopped");
+    for (const kind of KINDS) {
+      // It was one that the other has replaced.
+      if (!transceivers.some(({ sender }) => sender === this.#senders[kind])) delete this.#senders[kind];
+    }
+    for (const { sender, receiver, mid } of transceivers) {
       const kind = receiver.track.kind === "audio" ? "audio" : "video";
       if (this.#senders[kind] || mid === null) continue;
       this.#senders[kind] = sender;
       await sender.replaceTrack(this.#tracks[kind]);
     }
-    for (const transceiver of this.#connection.getTransceivers()) {
+    for (const transceiver of transceivers) {
       if (Object.values(this.#senders).includes(transceiver.sender)) transceiver.direction = "sendrecv";
     }
   }
