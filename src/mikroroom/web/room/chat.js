@@ -109,6 +109,7 @@ export class Chat {
     name(reply, `Reply to ${author}`);
     reply.onclick = () => this.#reply(messageId);
     this.#said.set(messageId, { name: author, text });
+    if (this.#said.size > KEPT) this.#said.delete([...this.#said.keys()][0]);
     this.#add(item, participantId, `New message from ${author}`);
   }
 

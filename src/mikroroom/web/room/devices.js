@@ -25,8 +25,8 @@ export class Devices extends Emitter {
   isVideoOff = false;
   /** @type {Record<Kind, string>} What is wrong with each, as a sentence; empty if nothing is. */
   problems = { audio: "", video: "" };
-  /** @type {Record<Kind, string>} Ids of the devices chosen. */
-  chosen = { audio: "", video: "", ...recall("devices") };
+  /** @type {Record<Kind | "speaker", string>} Ids of the devices chosen; empty for the browser's own choice. */
+  chosen = { audio: "", video: "", speaker: "", ...recall("devices") };
 
   constructor() {
     super();
@@ -63,22 +63,22 @@ export class Devices extends Emitter {
   }
 
   /**
-   * Take another microphone or camera.
+   * Take another microphone, camera or speaker.
    *
-   * @param {Kind} kind @param {string} id
+   * @param {Kind | "speaker"} kind @param {string} id
    */
   async choose(kind, id) {
     this.chosen[kind] = id;
     remember("devices", this.chosen);
     const isOff = kind === "video" && this.isVideoOff;
-    if (!isOff) {
+    if (kind !== "speaker" && !isOff) {
       this.#drop(kind);
       await this.#ask([kind]);
     }
     this.emit("change", undefined);
   }
 
-  /** The microphones and cameras there are. @returns {Promise<MediaDeviceInfo[]>} */
+  /** The devices there are. @returns {Promise<MediaDeviceInfo[]>} */
   async list() {
     return (await navigator.mediaDevices?.enumerateDevices()) ?? [];
   }

@@ -57,11 +57,12 @@ export class Meeting {
     this.#chat = new Chat(this.#signaling, this.#room, this.#peers, notices);
     new Participants(this.#signaling, this.#room);
     new Door(this.#signaling, this.#room);
-    new Toolbar(this.#room, this.#peers, devices, this.#chat, notices, {
+    const toolbar = new Toolbar(this.#room, this.#peers, devices, this.#chat, notices, {
       onReact: (emoji) => this.#stage.react(this.#signaling.id, emoji),
       onLeave: () => this.leave(),
     });
     this.#unlisten = [
+      () => toolbar.close(),
       devices.on("track", ({ kind, track }) => this.#peers.setTrack(kind, track)),
       devices.on("change", () => this.#tellState()),
     ];

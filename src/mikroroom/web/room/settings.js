@@ -4,10 +4,14 @@ import { copy, find, part, show, write } from "./dom.js";
 const KINDS = /** @type {const} */ ([
   ["audio", "audioinput", "Microphone"],
   ["video", "videoinput", "Camera"],
+  ["speaker", "audiooutput", "Speaker"],
 ]);
 
+/** Not every browser lets a page choose where sound goes. */
+const CAN_ROUTE = "setSinkId" in HTMLMediaElement.prototype;
+
 /**
- * Let the person choose a microphone and a camera.
+ * Let the person choose a microphone, a camera and a speaker.
  *
  * @param {HTMLElement} root where the lists go
  * @param {Devices} devices
@@ -28,14 +32,15 @@ export function deviceLists(root, devices) {
     for (const { kind, deviceKind, field, list } of lists) {
       // Without permission the browser says neither names nor ids.
       const found = all.filter((device) => device.kind === deviceKind && device.deviceId);
-      const current = devices.tracks[kind]?.getSettings().deviceId ?? devices.chosen[kind];
+      const track = kind === "speaker" ? null : devices.tracks[kind];
+      const current = track?.getSettings().deviceId ?? devices.chosen[kind];
       list.replaceChildren(
         ...found.map(({ deviceId, label }, index) => {
           const isCurrent = deviceId === current;
           return new Option(label || `${kind} ${index + 1}`, deviceId, isCurrent, isCurrent);
         }),
       );
-      show(field, found.length > 0);
+      show(field, found.length > 0 && (kind !== "speaker" || CAN_ROUTE));
     }
   };
 }

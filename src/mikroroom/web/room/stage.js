@@ -23,6 +23,7 @@ export class Stage {
   #devices;
   #microphone;
   #timer;
+  #unlisten;
   #observer = new ResizeObserver(() => this.#arrange());
 
   /**
@@ -40,7 +41,10 @@ export class Stage {
     room.on("joined", (participant) => this.#add(participant));
     room.on("left", ({ id }) => this.#remove(id));
     room.on("updated", ({ participant }) => this.#update(participant.id));
-    devices.on("change", () => this.#showSelf());
+    this.#unlisten = devices.on("change", () => {
+      this.#showSelf();
+      for (const tile of this.#tiles.values()) void tile.setSpeaker(devices.chosen.speaker);
+    });
     this.#sound.onclick = () => {
       show(this.#sound, false);
       for (const tile of this.#tiles.values()) tile.play();
@@ -64,6 +68,7 @@ export class Stage {
 
   close() {
     clearInterval(this.#timer);
+    this.#unlisten();
     this.#observer.disconnect();
     this.#microphone.close();
     for (const tile of this.#tiles.values()) tile.remove();
@@ -77,6 +82,7 @@ export class Stage {
     const tile = new Tile(participant, { isSelf, onBlocked: () => show(this.#sound, true) });
     this.#tiles.get(participant.id)?.remove();
     this.#tiles.set(participant.id, tile);
+    void tile.setSpeaker(this.#devices.chosen.speaker);
     this.#root.append(tile.element);
     // Peers heard of it before the stage did.
     const peer = this.#peers.get(participant.id);

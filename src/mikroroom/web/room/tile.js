@@ -42,6 +42,13 @@ export class Tile {
     if (stream) this.play();
   }
 
+  /** Where its sound goes. @param {string} id a device's; empty for the browser's own choice */
+  async setSpeaker(id) {
+    if (this.isSelf || !this.#video.setSinkId || this.#video.sinkId === id) return;
+    // One that is gone by now: the sound stays where it is.
+    await this.#video.setSinkId(id).catch(() => {});
+  }
+
   play() {
     this.#video.play().catch((error) => {
       if (error instanceof DOMException && error.name === "NotAllowedError") this.onBlocked();

@@ -36,6 +36,7 @@ export class Toolbar {
   #devices;
   #chat;
   #notices;
+  #unlisten;
 
   /**
    * @param {Room} room
@@ -68,10 +69,14 @@ export class Toolbar {
     }
     this.#offerReactions(onReact);
     show(this.#buttons.share, devices.canShare);
-    devices.on("change", () => this.#show());
+    this.#unlisten = devices.on("change", () => this.#show());
     room.on("change", () => this.#show());
     chat.onUnread = () => this.#show();
     this.#show();
+  }
+
+  close() {
+    this.#unlisten();
   }
 
   #show() {
