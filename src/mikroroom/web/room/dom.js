@@ -91,3 +91,40 @@ export function paint(avatar, text) {
   write(avatar, initials(text));
   avatar.style.setProperty("--hue", hue(text));
 }
+
+/** The rows of a list, one for each id. */
+export class Rows {
+  /** @type {Map<string, HTMLElement>} */
+  #rows = new Map();
+
+  /** @param {HTMLElement} list */
+  constructor(list) {
+    this.list = list;
+    list.replaceChildren();
+  }
+
+  /**
+   * Have a row for each of these ids and for no other. `make` gives one that is missing.
+   *
+   * @param {Iterable<string>} ids @param {(id: string) => HTMLElement} make
+   */
+  keep(ids, make) {
+    const kept = new Set(ids);
+    for (const [id, row] of this.#rows) {
+      if (kept.has(id)) continue;
+      row.remove();
+      this.#rows.delete(id);
+    }
+    for (const id of kept) {
+      if (this.#rows.has(id)) continue;
+      const row = make(id);
+      this.#rows.set(id, row);
+      this.list.append(row);
+    }
+  }
+
+  /** @param {string} id */
+  get(id) {
+    return this.#rows.get(id);
+  }
+}

@@ -1,13 +1,12 @@
 /** @import { Room } from "../client/room.js" */
 /** @import { Signaling } from "../client/signaling.js" */
-import { button, copy, name, part, show, write } from "./dom.js";
+import { Rows, button, copy, name, part, show, write } from "./dom.js";
 
 /** Those who wait to come in, before the eyes of every moderator. */
 export class Door {
   #root = part(document, "[data-door]");
-  #list = part(this.#root, "[data-waiting]");
-  /** @type {Map<string, HTMLElement>} */
-  #rows = new Map();
+  #all = button(this.#root, "[data-admit-all]");
+  #rows = new Rows(part(this.#root, "[data-waiting]"));
   #signaling;
   #room;
 
@@ -18,31 +17,22 @@ export class Door {
   constructor(signaling, room) {
     this.#signaling = signaling;
     this.#room = room;
-    this.#list.replaceChildren();
-    const all = button(this.#root, "[data-admit-all]");
-    all.onclick = () => {
+    this.#all.onclick = () => {
       for (const id of room.waiting.keys()) signaling.admit(id);
     };
-    room.on("change", () => {
-      this.#show();
-      show(all, room.waiting.size > 1);
-    });
-    show(this.#root, false);
+    room.on("change", () => this.#show());
+    this.#show();
   }
 
   #show() {
     const { waiting } = this.#room;
-    for (const [id, row] of this.#rows) {
-      if (waiting.has(id)) continue;
-      row.remove();
-      this.#rows.delete(id);
-    }
-    for (const [id, who] of waiting) if (!this.#rows.has(id)) this.#add(id, who);
+    this.#rows.keep(waiting.keys(), (id) => this.#row(id, waiting.get(id) ?? ""));
+    show(this.#all, waiting.size > 1);
     show(this.#root, waiting.size > 0);
   }
 
   /** @param {string} id @param {string} who */
-  #add(id, who) {
+  #row(id, who) {
     const row = copy("waiting-template");
     write(part(row, "[data-name]"), who);
     const admit = button(row, "[data-admit]");
@@ -51,7 +41,6 @@ export class Door {
     const reject = button(row, "[data-reject]");
     name(reject, `Reject ${who}`);
     reject.onclick = () => this.#signaling.reject(id);
-    this.#rows.set(id, row);
-    this.#list.append(row);
+    return row;
   }
 }

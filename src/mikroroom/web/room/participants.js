@@ -1,12 +1,10 @@
 /** @import { Participant, Room } from "../client/room.js" */
 /** @import { Signaling } from "../client/signaling.js" */
-import { button, copy, name, paint, part, show, write } from "./dom.js";
+import { Rows, button, copy, name, paint, part, show, write } from "./dom.js";
 
 /** Who is here, and what a moderator may do about it. */
 export class Participants {
-  #list = part(document, "[data-people]");
-  /** @type {Map<string, HTMLElement>} */
-  #rows = new Map();
+  #rows = new Rows(part(document, "[data-people]"));
   #signaling;
   #room;
 
@@ -17,23 +15,18 @@ export class Participants {
   constructor(signaling, room) {
     this.#signaling = signaling;
     this.#room = room;
-    this.#list.replaceChildren();
     room.on("change", () => this.#show());
   }
 
   #show() {
     const people = [this.#room.self, ...this.#room.participants.values()].filter((person) => person !== null);
-    const ids = new Set(people.map(({ id }) => id));
-    for (const [id, row] of this.#rows) {
-      if (ids.has(id)) continue;
-      row.remove();
-      this.#rows.delete(id);
-    }
-    for (const person of people) this.#tell(this.#rows.get(person.id) ?? this.#add(person), person);
+    const named = new Map(people.map((person) => [person.id, person.name]));
+    this.#rows.keep(named.keys(), (id) => this.#row(id, named.get(id) ?? ""));
+    for (const person of people) this.#tell(this.#rows.get(person.id), person);
   }
 
-  /** @param {Participant} person */
-  #add({ id, name: who }) {
+  /** @param {string} id @param {string} who */
+  #row(id, who) {
     const row = copy("person-template");
     const act = (/** @type {import("../client/messages.js").Action} */ action) => () => this.#signaling.moderate(id, action);
     /** @type {[string, string, () => void][]} */
@@ -48,13 +41,12 @@ export class Participants {
       name(element, label);
       element.onclick = onclick;
     }
-    this.#rows.set(id, row);
-    this.#list.append(row);
     return row;
   }
 
-  /** @param {HTMLElement} row @param {Participant} person */
+  /** @param {HTMLElement | undefined} row @param {Participant} person */
   #tell(row, person) {
+    if (!row) return;
     const isSelf = person === this.#room.self;
     write(part(row, "[data-name]"), isSelf ? `${person.name} (you)` : person.name);
     write(part(row, "[data-role]"), role(person));
