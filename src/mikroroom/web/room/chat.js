@@ -16,6 +16,7 @@ const KEPT = 500;
 export class Chat {
   #panel = part(document, "[data-panel=chat]");
   #log = part(this.#panel, "[data-log]");
+  #list = part(this.#log, "ol");
   #form = find(this.#panel, "[data-say]", HTMLFormElement);
   #text = find(this.#form, "[name=text]", HTMLTextAreaElement);
   #quote = part(this.#form, "[data-quote]");
@@ -44,7 +45,7 @@ export class Chat {
     this.#room = room;
     this.#peers = peers;
     this.#notices = notices;
-    this.#log.replaceChildren();
+    this.#list.replaceChildren();
     this.#text.value = "";
     this.#reply("");
     signaling.on("chat", (message) => this.#hear(message));
@@ -76,7 +77,7 @@ export class Chat {
 
   close() {
     for (const address of this.#addresses) URL.revokeObjectURL(address);
-    this.#log.replaceChildren();
+    this.#list.replaceChildren();
   }
 
   #say() {
@@ -210,8 +211,8 @@ export class Chat {
   #add(item, id, news) {
     const log = this.#log;
     const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
-    log.append(item);
-    while (log.childElementCount > KEPT) log.firstElementChild?.remove();
+    this.#list.append(item);
+    while (this.#list.childElementCount > KEPT) this.#list.firstElementChild?.remove();
     const isOwn = id === this.#room.self?.id;
     if (isAtEnd || isOwn) log.scrollTop = log.scrollHeight;
     if (isOwn || !this.#panel.hidden) return;

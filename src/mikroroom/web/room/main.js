@@ -37,6 +37,8 @@ class App {
   });
   /** @type {Meeting | null} */
   #meeting = null;
+  /** @type {Entry | null} How one has entered last. */
+  #entry = null;
   /** @type {(typeof SCREENS)[number] | ""} */
   #screen = "";
   #code = "";
@@ -101,7 +103,6 @@ class App {
     const { name = "", resumeTokens, creatorToken, isMuted, isVideoOff, isMaker } = visit(code);
     Object.assign(this.#devices, { isMuted: Boolean(isMuted), isVideoOff: Boolean(isVideoOff) });
     this.#pause("Coming back", "Your place is kept.");
-    void this.#devices.start();
     const entry = { roomId: code, name, creatorToken, ...(isMaker ? { isHost: true } : {}) };
     const backoff = new Backoff();
     let isTrying = true;
@@ -120,19 +121,26 @@ class App {
   }
 
   /** @param {Entry & {resumeTokens?: string[]}} how */
-  async #join(how) {
+  async #join({ resumeTokens, ...entry }) {
+    const servers = this.#meeting ? [] : await iceServers();
+    if (this.#code !== entry.roomId) throw new ClosedError(1000, "Left meanwhile");
+    this.#entry = entry;
     this.#meeting ??= new Meeting({
       server: websocketOf(endpoint("ws")),
-      iceServers: await iceServers(),
+      iceServers: servers,
       devices: this.#devices,
       notices: this.#notices,
       onStatus: (status) => this.#showMeeting(status),
-      onEnd: (ending) => {
-        this.#meeting = null;
-        this.#end(ending, () => this.#openLobby());
-      },
+      onEnd: (ending, isByChoice) => this.#end(ending, () => this.#goBack(isByChoice)),
     });
-    await this.#meeting.enter(how);
+    void this.#devices.start();
+    await this.#meeting.enter({ ...entry, resumeTokens });
+  }
+
+  /** After an end. Who has left by choice looks at themselves again. @param {boolean} isByChoice */
+  #goBack(isByChoice) {
+    if (isByChoice || !this.#entry) this.#openLobby();
+    else void this.#enter(this.#entry);
   }
 
   /** @param {"waiting" | "inside"} status */

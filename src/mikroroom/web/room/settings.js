@@ -1,5 +1,5 @@
 /** @import { Devices } from "./devices.js" */
-import { copy, find, part, show, write } from "./dom.js";
+import { copy, find, show, write } from "./dom.js";
 
 const KINDS = /** @type {const} */ ([
   ["audio", "audioinput", "Microphone"],
@@ -21,7 +21,10 @@ export function deviceLists(root, devices) {
   const lists = KINDS.map(([kind, deviceKind, label]) => {
     const field = copy("device-template");
     const list = find(field, "select", HTMLSelectElement);
-    write(part(field, "span"), label);
+    list.id = `${root.closest("[id]")?.id}-${kind}`;
+    const name = find(field, "label", HTMLLabelElement);
+    write(name, label);
+    name.htmlFor = list.id;
     list.onchange = () => void devices.choose(kind, list.value);
     return { kind, deviceKind, field, list };
   });
