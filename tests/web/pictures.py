@@ -13,11 +13,17 @@ from playwright.async_api import Browser, expect
 from tests.chromium import DEVICES, chromium
 from tests.site_process import Site
 
-from .people import Person
+from .people import Person, until
 
 FOLDER = Path(__file__).parents[2] / "docs" / "images"
 CODE = "MEET42"
 NAMES = ("Ada", "Grace", "Alan", "Hedy", "Tim")
+
+# A connection carries little at first, and more with each second.
+SHARP = """
+[...document.querySelectorAll("video")].every((video) => !video.checkVisibility({ visibilityProperty: true })
+  || !video.srcObject || video.videoWidth >= 400)
+"""
 
 # The meeting's code is chosen by chance otherwise.
 MAKER = "(code) => sessionStorage.setItem(`mikroroom / ${code}`, '{\"isMaker\": true}')"
@@ -57,13 +63,13 @@ FACE = """
     context.stroke();
   };
   draw();
-  setInterval(draw, 66);
+  setInterval(draw, 100);
   const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
   navigator.mediaDevices.getUserMedia = async (wishes) => {
     const stream = await ask(wishes);
     for (const track of stream.getVideoTracks()) {
       stream.removeTrack(track);
-      stream.addTrack(canvas.captureStream(15).getVideoTracks()[0]);
+      stream.addTrack(canvas.captureStream(10).getVideoTracks()[0]);
     }
     return stream;
   };
@@ -95,8 +101,9 @@ class Photographer:
         return Person(name, page)
 
     async def shoot(self, person: Person, picture: str) -> None:
-        """Keep what this person sees, without what passes."""
+        """Keep what this person sees: without what passes, and once pictures have become sharp."""
         await expect(person.page.locator(".toast")).to_have_count(0)
+        await until(lambda: person.page.evaluate(SHARP), "sharp pictures")
         path = FOLDER / f"{picture}-{self._scheme}.jpg"
         await person.page.screenshot(path=path, type="jpeg", quality=82)
         print(path.relative_to(FOLDER.parents[1]), path.stat().st_size, "bytes")
@@ -110,6 +117,10 @@ class Photographer:
         await ada.page.goto(f"/#{CODE}")
         await ada.field("Your name").fill(ada.name)
         await expect(ada.page.get_by_label("Camera").filter(visible=True)).to_be_visible()
+        await until(
+            lambda: ada.page.locator("[data-preview]").evaluate("(video) => video.currentTime > 0.3"),
+            "a face",
+        )
         await self.shoot(ada, "lobby")
         await ada.enters()
         await self.shoot(ada, "room-1")

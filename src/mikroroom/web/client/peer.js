@@ -34,6 +34,9 @@ const COURTESY = { impolite: 300, polite: 4_000 };
  *   track: MediaStreamTrack, channel: undefined, fault: unknown}} PeerEvents
  * @typedef {"connecting" | "connected" | "interrupted"} PeerState
  * @typedef {"audio" | "video"} Kind
+ *
+ * `bitrate` is in bits a second; by `scale` width and height are divided, unless the track is of kind "detail", as a screen's.
+ * @typedef {{bitrate: number, scale: number}} Limits
  */
 
 /**
@@ -70,7 +73,8 @@ export class Peer extends Emitter {
   #restarted = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} A restart that is to come. */
   #restarting;
-  #bitrate = 0;
+  /** @type {Limits | null} */
+  #limits = null;
   /** @type {import("./quality.js").Counters} */
   #counters = {};
 
@@ -116,16 +120,19 @@ export class Peer extends Emitter {
    */
   setTrack(kind, track) {
     this.#tracks[kind] = track;
-    this.#then(async () => this.#senders[kind]?.replaceTrack(track));
+    this.#then(async () => {
+      await this.#senders[kind]?.replaceTrack(track);
+      await this.#shape();
+    });
   }
 
   /**
-   * How much video to send at most, in bits a second.
+   * How much video to send at most.
    *
-   * @param {number} bitrate
+   * @param {Limits} limits
    */
-  limit(bitrate) {
-    this.#bitrate = bitrate;
+  limit(limits) {
+    this.#limits = limits;
     this.#then(() => this.#shape());
   }
 
@@ -323,8 +330,10 @@ export class Peer extends Emitter {
   async #shape() {
     const sender = this.#senders.video;
     const parameters = sender?.getParameters();
-    if (!this.#bitrate || !sender || !parameters?.encodings?.length) return;
-    parameters.encodings[0].maxBitrate = this.#bitrate;
+    if (!this.#limits || !sender || !parameters?.encodings?.length) return;
+    const { bitrate, scale } = this.#limits;
+    const isDetailed = this.#tracks.video?.contentHint === "detail";
+    Object.assign(parameters.encodings[0], { maxBitrate: bitrate, scaleResolutionDownBy: isDetailed ? 1 : scale });
     await sender.setParameters(parameters);
   }
 

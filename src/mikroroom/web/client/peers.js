@@ -110,10 +110,12 @@ export class Peers extends Emitter {
     }
   }
 
-  /** Each gets its share of the way out. */
+  /** Each gets its share of the way out, in a picture no larger than it will be shown. */
   #share() {
-    const bitrate = Math.round(Math.min(MOST, Math.max(LEAST, UPLINK / Math.max(1, this.#peers.size))));
-    for (const peer of this) peer.limit(bitrate);
+    const count = this.#peers.size;
+    const bitrate = Math.round(Math.min(MOST, Math.max(LEAST, UPLINK / Math.max(1, count))));
+    const scale = count < 2 ? 1 : count < 4 ? 1.5 : count < 9 ? 2 : 3;
+    for (const peer of this) peer.limit({ bitrate, scale });
   }
 
   #tend() {

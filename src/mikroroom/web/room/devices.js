@@ -184,7 +184,7 @@ function problem(kind, error) {
   const device = NAMES[kind];
   switch (error instanceof DOMException ? error.name : "") {
     case "SecurityError":
-      return "Cameras and microphones need HTTPS or localhost; this page came without.";
+      return `The ${device} needs a page that came by HTTPS, or from localhost.`;
     case "NotAllowedError":
       return `This page may not use your ${device}. Allow it in the browser's address bar.`;
     case "NotFoundError":

@@ -128,7 +128,7 @@ export class Lobby {
     part(this.#root, ".mirror").classList.toggle("dark", !tracks.video);
     const shown = this.#preview.srcObject instanceof MediaStream ? this.#preview.srcObject.getVideoTracks()[0] : null;
     if (shown !== tracks.video) this.#preview.srcObject = tracks.video && new MediaStream([tracks.video]);
-    const problem = [...new Set([problems.video, problems.audio])].filter(Boolean).join(" ");
+    const problem = summary(problems.video, problems.audio);
     write(part(this.#root, "[data-media-problem]"), problem);
     show(part(this.#root, "[data-media-problem]"), Boolean(problem));
     this.#paint();
@@ -142,4 +142,10 @@ export class Lobby {
   #listen() {
     part(this.#root, "[data-meter]").style.setProperty("--level", String(Math.min(1, this.#microphone.level * 2)));
   }
+}
+
+/** One sentence where the same is wrong with both. @param {string} video @param {string} audio */
+function summary(video, audio) {
+  const isSame = video.replace("camera", "microphone") === audio;
+  return isSame ? video.replace("camera", "camera or microphone") : `${video} ${audio}`.trim();
 }

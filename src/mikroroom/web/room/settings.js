@@ -25,6 +25,7 @@ export function deviceLists(root, devices) {
     const name = find(field, "label", HTMLLabelElement);
     write(name, label);
     name.htmlFor = list.id;
+    show(field, false);
     list.onchange = () => void devices.choose(kind, list.value);
     return { kind, deviceKind, field, list };
   });
