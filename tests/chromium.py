@@ -51,6 +51,8 @@ FLAGS = (
     "--autoplay-policy=no-user-gesture-required",
     # Peers find each other on this machine alone, even where it has no network at all.
     "--allow-loopback-in-peer-connection",
+    # A name of this machine that browsers do not take for it, so that its pages count as insecure.
+    "--host-resolver-rules=MAP meet.test 127.0.0.1",
     # It talks to nobody but the test.
     "--no-proxy-server",
     "--disable-quic",

@@ -15,6 +15,8 @@ export class Connection {
   #listener = null;
   /** @type {((lost: ClosedError) => void) | null} */
   #mourner = null;
+  /** @type {((gone: ClosedError) => void) | null} Ends the question that is under way. */
+  #abandon = null;
   /** @type {ClosedError | null} */
   #end = null;
 
@@ -41,7 +43,8 @@ export class Connection {
       socket.addEventListener("open", () => clearTimeout(timer));
     });
     if (isOpen) return new Connection(socket);
-    socket.onopen = () => socket.close();
+    // Browsers try one connection to a server after the other: the next one would wait for this.
+    socket.close();
     throw new ClosedError(1006, "The server cannot be reached");
   }
 
@@ -54,10 +57,17 @@ export class Connection {
     this.#socket.send(JSON.stringify(message));
   }
 
+  /** Say goodbye, so that no place is kept, and close. */
+  leave() {
+    if (this.isOpen) this.send({ type: "leave" });
+    this.close();
+  }
+
   /** No more is heard of this connection, and the server need not answer the goodbye. */
   close() {
     this.#listener = this.#mourner = null;
-    this.#end ??= new ClosedError(1000, "");
+    this.#end ??= new ClosedError(1000, "Left meanwhile");
+    this.#abandon?.(this.#end);
     this.#socket.close();
   }
 
@@ -70,8 +80,9 @@ export class Connection {
   listen(listener, mourner) {
     this.#listener = listener;
     this.#mourner = mourner;
-    for (const message of this.#unheard.splice(0)) listener(message);
-    if (this.#end) mourner(this.#end);
+    // A listener may have had enough, or close the connection.
+    while (this.#listener === listener && this.#unheard.length) listener(/** @type {Message} */ (this.#unheard.shift()));
+    if (this.#end) this.#mourner?.(this.#end);
   }
 
   /**
@@ -84,6 +95,7 @@ export class Connection {
    */
   ask(join) {
     return new Promise((resolve, reject) => {
+      this.#abandon = reject;
       const timer = setTimeout(() => reject(new ClosedError(1006, "The server does not answer")), PATIENCE);
       const isAnswered = (/** @type {Message} */ message) => {
         if (message.type === "participant-joined" || message.type === "waiting-room") resolve(message);
@@ -100,8 +112,8 @@ export class Connection {
 
   /** @param {string} text */
   #take(text) {
-    /** @type {Message} */
-    const message = JSON.parse(text);
+    const message = messageOf(text);
+    if (!message) return;
     if (this.#listener) this.#listener(message);
     else this.#unheard.push(message);
   }
@@ -114,5 +126,19 @@ export class Connection {
     if (this.#end) return;
     this.#end = new ClosedError(code, reason);
     this.#mourner?.(this.#end);
+  }
+}
+
+/**
+ * Null for what is none: whoever stands between the page and the server may say anything.
+ *
+ * @param {unknown} text @returns {Message | null}
+ */
+function messageOf(text) {
+  try {
+    const message = JSON.parse(String(text));
+    return typeof message?.type === "string" ? message : null;
+  } catch {
+    return null;
   }
 }

@@ -38,6 +38,8 @@ export class Room extends Emitter {
   #signaling;
   /** @type {Set<string>} Known from before a snapshot, and not in it yet. */
   #unconfirmed = new Set();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #snapshot;
 
   /** @param {Signaling} signaling */
   constructor(signaling) {
@@ -46,7 +48,10 @@ export class Room extends Emitter {
     signaling.on("message", (message) => this.#hear(message));
     signaling.on("resumed", ({ replayed }) => {
       if (!replayed) this.#expectSnapshot();
+      else if (this.#unconfirmed.size) this.#awaitSnapshot();
     });
+    // The rest of it comes with the next connection.
+    signaling.on("suspended", () => clearTimeout(this.#snapshot));
     signaling.on("rejoined", () => this.#clear());
     signaling.on("place", (ticket) => {
       if (ticket) return;
@@ -166,7 +171,12 @@ export class Room extends Emitter {
   #expectSnapshot() {
     this.#unconfirmed = new Set(this.participants.keys());
     this.#forgetState();
-    setTimeout(() => {
+    this.#awaitSnapshot();
+  }
+
+  #awaitSnapshot() {
+    clearTimeout(this.#snapshot);
+    this.#snapshot = setTimeout(() => {
       for (const id of this.#unconfirmed) this.#remove(id);
       this.emit("change", undefined);
     }, SNAPSHOT);
@@ -175,6 +185,8 @@ export class Room extends Emitter {
   /** One is somebody else now, and meets everyone for the first time. */
   #clear() {
     for (const id of [...this.participants.keys()]) this.#remove(id);
+    clearTimeout(this.#snapshot);
+    this.#unconfirmed.clear();
     this.#forgetState();
     this.self = null;
   }

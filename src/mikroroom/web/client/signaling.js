@@ -16,6 +16,8 @@ const OFFLINE = 10_000;
 const MISSING_TRIES = 4;
 
 const PASSING = new Set(["RATE_LIMITED", "SERVER_ERROR"]);
+/** What only the client itself tells. */
+const OWN = new Set(["message", "suspended", "resumed", "rejoined", "place", "closed"]);
 
 /**
  * Each message of the server under its `type`, and all of them under `message`. Besides:
@@ -91,23 +93,32 @@ export class Signaling extends Emitter {
    * @returns {Promise<Own>}
    */
   async join({ resumeTokens = [], ...entry }) {
-    if (this.#place) throw new RefusedError({ code: "ALREADY_JOINED", message: "Leave first" });
+    if (this.#place || this.#attempt) throw new RefusedError({ code: "ALREADY_JOINED", message: "Leave first" });
     const attempt = (this.#attempt = Symbol("join"));
-    if (!this.#connection?.isOpen) this.#connection = await Connection.open(this.#url);
-    const connection = this.#connection;
-    const own = (await this.#again(connection, entry.roomId, resumeTokens)) ?? (await connection.ask({ ...entry, resume: true }));
-    if (this.#attempt !== attempt) {
-      connection.send({ type: "leave" });
-      connection.close();
-      throw new ClosedError(1000, "Left meanwhile");
+    let connection = this.#connection;
+    try {
+      if (!connection?.isOpen) {
+        connection = await Connection.open(this.#url);
+        if (this.#attempt !== attempt) throw new ClosedError(1000, "Left meanwhile");
+        this.#connection = connection;
+      }
+      const former = await this.#again(connection, entry.roomId, resumeTokens);
+      const own = former ?? (await connection.ask({ ...entry, resume: true }));
+      if (this.#attempt !== attempt) throw new ClosedError(1000, "Left meanwhile");
+      this.#settle(connection, new Place(entry, own), own);
+      return own;
+    } catch (error) {
+      // Whoever was not answered may have been let in all the same.
+      if (!(error instanceof RefusedError)) connection?.leave();
+      throw error;
+    } finally {
+      if (this.#attempt === attempt) this.#attempt = null;
     }
-    this.#settle(connection, new Place(entry, own), own);
-    return own;
   }
 
   /** Leave the room for good, and close the connection. */
   leave() {
-    if (this.#place && !this.isAway) this.send({ type: "leave" });
+    this.#connection?.leave();
     this.#forget();
   }
 
@@ -239,6 +250,8 @@ export class Signaling extends Emitter {
     place.outbox.rewind(own.lastClientSeq ?? 0);
     this.emit("place", this.ticket);
     this.#tell(own);
+    // Whoever was told may have left.
+    if (this.#connection !== connection) return;
     connection.listen(
       (message) => this.#hear(message),
       (lost) => this.#lose(lost),
@@ -257,7 +270,7 @@ export class Signaling extends Emitter {
   #tell(message) {
     this.emit("message", message);
     // Each type goes with its own message, which the compiler cannot follow.
-    this.emit(message.type, /** @type {any} */ (message));
+    if (!OWN.has(message.type)) this.emit(message.type, /** @type {any} */ (message));
   }
 
   #flush() {
@@ -285,7 +298,8 @@ export class Signaling extends Emitter {
 
   /** @param {Place} place */
   async #comeBack(place) {
-    while (this.#place === place) {
+    // At least once: whoever leaves meanwhile comes back to say so.
+    do {
       await this.#backoff.wait();
       if (!navigator.onLine) await onlineWithin(OFFLINE);
       /** @type {Connection | null} */
@@ -297,13 +311,13 @@ export class Signaling extends Emitter {
           this.#return(connection, place, own);
           return;
         }
-        connection.send({ type: "leave" });
+        connection.leave();
       } catch (error) {
         const isOver = error instanceof RefusedError || (error instanceof ClosedError && error.isFinal);
         if (isOver && this.#place === place) this.#end(error);
       }
       connection?.close();
-    }
+    } while (this.#place === place);
   }
 
   /**
@@ -336,14 +350,16 @@ export class Signaling extends Emitter {
     if (own.resumed) {
       place.take(own);
       this.emit("resumed", { replayed: Boolean(own.replayed) });
-      this.#settle(connection, place, own);
-      return;
+    } else {
+      const next = new Place(place.entry, own);
+      next.outbox = place.outbox.unsent();
+      this.#place = place = next;
+      this.id = own.participantId;
+      this.emit("rejoined", own);
     }
-    const next = new Place(place.entry, own);
-    next.outbox = place.outbox.unsent();
-    this.id = own.participantId;
-    this.emit("rejoined", own);
-    this.#settle(connection, next, own);
+    // Whoever was told may have left.
+    if (this.#place === place) this.#settle(connection, place, own);
+    else connection.leave();
   }
 
   /** @param {ClosedError | RefusedError} why */

@@ -128,10 +128,9 @@ export class Devices extends Emitter {
 
   /** @param {Kind[]} kinds @returns {Promise<boolean>} */
   async #ask(kinds) {
-    const wanted = Object.fromEntries(kinds.map((kind) => [kind, this.#wish(kind)]));
     try {
       if (!navigator.mediaDevices) throw new DOMException("", "SecurityError");
-      const stream = await navigator.mediaDevices.getUserMedia(wanted);
+      const stream = await this.#open(kinds);
       for (const track of stream.getTracks()) this.#take(track.kind === "audio" ? "audio" : "video", track);
       return true;
     } catch (error) {
@@ -140,10 +139,17 @@ export class Devices extends Emitter {
     }
   }
 
-  /** @param {Kind} kind */
-  #wish(kind) {
-    const deviceId = this.chosen[kind];
-    return deviceId ? { ...WISHES[kind], deviceId: { ideal: deviceId } } : WISHES[kind];
+  /** The devices that were chosen; or any, where they are not there this time. @param {Kind[]} kinds */
+  async #open(kinds) {
+    /** @param {(kind: Kind) => MediaTrackConstraints} wish */
+    const open = (wish) => navigator.mediaDevices.getUserMedia(Object.fromEntries(kinds.map((kind) => [kind, wish(kind)])));
+    const choice = (/** @type {Kind} */ kind) => (this.chosen[kind] ? { deviceId: { exact: this.chosen[kind] } } : {});
+    try {
+      return await open((kind) => ({ ...WISHES[kind], ...choice(kind) }));
+    } catch (error) {
+      if (!(error instanceof DOMException && error.name === "OverconstrainedError")) throw error;
+      return await open((kind) => WISHES[kind]);
+    }
   }
 
   /** @param {Kind} kind @param {MediaStreamTrack} track */
