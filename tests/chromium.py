@@ -61,8 +61,8 @@ FLAGS = (
 
 
 @contextlib.asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    """A new browser, for as long as the block lasts.
+async def chromium(*flags: str) -> AsyncIterator[Browser]:
+    """A new browser, for as long as the block lasts. Further ``flags`` count more than the usual ones.
 
     Where none is installed, the test is skipped, or fails where ``CI=true``.
     """
@@ -76,7 +76,10 @@ async def chromium() -> AsyncIterator[Browser]:
         environment = {**os.environ, "HOME": folder, "TMPDIR": folder}
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(
-                executable_path=program, args=FLAGS, env={**environment}, timeout=START_PATIENCE * 1000
+                executable_path=program,
+                args=[*FLAGS, *flags],
+                env={**environment},
+                timeout=START_PATIENCE * 1000,
             )
             try:
                 yield browser

@@ -39,6 +39,8 @@ class App {
   #meeting = null;
   /** @type {Entry | null} How one has entered last. */
   #entry = null;
+  /** @type {Promise<RTCIceServer[]> | null} Asked for in the lobby, so that it need not be waited for. */
+  #iceServers = null;
   /** @type {(typeof SCREENS)[number] | ""} */
   #screen = "";
   #code = "";
@@ -74,6 +76,7 @@ class App {
 
   /** @param {{problem?: string, asksPassword?: boolean}} [options] */
   #openLobby(options) {
+    this.#iceServers = iceServers();
     this.#show("lobby");
     this.#lobby.open(this.#code, { isMaker: Boolean(visit(this.#code).isMaker), ...options });
   }
@@ -122,7 +125,8 @@ class App {
 
   /** @param {Entry & {resumeTokens?: string[]}} how */
   async #join({ resumeTokens, ...entry }) {
-    const servers = this.#meeting ? [] : await iceServers();
+    const servers = this.#meeting ? [] : await (this.#iceServers ?? iceServers());
+    this.#iceServers = null;
     if (this.#code !== entry.roomId) throw new ClosedError(1000, "Left meanwhile");
     this.#entry = entry;
     this.#meeting ??= new Meeting({
