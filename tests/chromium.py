@@ -45,8 +45,8 @@ DISABLED_FEATURES = (
 # tests often run as root or in a container, where neither is to be had.
 FLAGS = (
     "--disable-gpu",
-    # There are two cameras and some microphones. Pictures move, no faster than two cores can encode for several
-    # pages, and there are beeps.
+    # There are two cameras and some microphones. Pictures move, no faster than two cores can encode for
+    # several pages, and there are beeps.
     "--use-fake-device-for-media-stream=device-count=2,fps=10",
     "--autoplay-policy=no-user-gesture-required",
     # Peers find each other on this machine alone, even where it has no network at all.

@@ -18,6 +18,7 @@ from tests.site_process import Site
 from mikroroom import Settings, create_app
 
 from .axe import Axe
+from .callers import Call, calls
 from .faults import Faults
 from .guests import Address, Guests
 from .modules import installed
@@ -110,3 +111,9 @@ def people(guest: Guests) -> People:
         return [Person(name, await guest(site, path, **options)) for name in names]
 
     return open_pages
+
+
+@pytest.fixture
+def call(guest: Guests) -> Call:
+    """``await call(site)``: a blank page of the site, with the JavaScript client on it."""
+    return calls(guest)

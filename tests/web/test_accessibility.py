@@ -50,9 +50,7 @@ class Checks:
             self.found.append(f"{state}: scrolls sideways")
 
 
-@pytest.mark.parametrize(
-    ("scheme", "viewport"), [("light", DESK), ("dark", DESK), ("light", PHONE)]
-)
+@pytest.mark.parametrize(("scheme", "viewport"), [("light", DESK), ("dark", DESK), ("light", PHONE)])
 async def test_no_state_breaks_a_rule(
     site_with: SiteWith,
     people: People,

@@ -93,7 +93,7 @@ async def test_what_is_missing_is_named_and_the_rest_is_used(
 async def test_another_camera_is_sent_without_another_offer(
     site: Site, people: People, guest: Guests
 ) -> None:
-    """Of Chromium's fake cameras only the first is sent more than one frame of, so which one is told by its id."""
+    """Of Chromium's fake cameras but the first only one frame is sent, so ids tell which one it is."""
     (ada,) = await people(site, "Ada")
     code = await ada.makes_a_meeting()
     bob = await _with_script(guest, site, "Bob", KEEP_CONNECTIONS)

@@ -14,6 +14,11 @@ const PART = 16_777_216;
 const ACCEPT = "accept";
 const DONE = "done";
 
+/** What makes a name look like another one: control characters, and those that turn the direction of writing. */
+const DECEITFUL = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu;
+const NAME = 255;
+const TYPE = 127;
+
 /** @typedef {{name: string, size: number, type: string}} FileInfo */
 
 /**
@@ -24,7 +29,7 @@ const DONE = "done";
  */
 
 /** @extends {Emitter<TransferEvents>} */
-class Transfer extends Emitter {
+export class Transfer extends Emitter {
   /** @type {TransferState} */
   state = "offered";
   moved = 0;
@@ -55,11 +60,19 @@ class Transfer extends Emitter {
     this.state = state;
     this.emit("change", undefined);
   }
+
+  /** Say something to the other side; if it is gone, the transfer has failed. @param {string | ArrayBuffer} data */
+  say(data) {
+    if (this.channel.readyState === "open") this.channel.send(/** @type {string} */ (data));
+    else this.fail();
+  }
 }
 
 /** A file that is offered to one participant, and sent if that one accepts it. */
 export class OutgoingFile extends Transfer {
   #file;
+  /** @type {(() => void) | null} */
+  #goOn = null;
 
   /**
    * @param {RTCDataChannel} channel
@@ -69,20 +82,26 @@ export class OutgoingFile extends Transfer {
     super(channel, { name: file.name, size: file.size, type: file.type });
     this.#file = file;
     channel.bufferedAmountLowThreshold = AHEAD / 2;
-    const offer = () => channel.send(JSON.stringify(this.info));
+    const offer = () => this.say(JSON.stringify(this.info));
     if (channel.readyState === "open") offer();
     else channel.onopen = offer;
     channel.onmessage = ({ data }) => {
       if (data === ACCEPT && this.state === "offered") void this.#send().catch(() => this.fail());
-      else if (data === DONE && this.moved === file.size) this.become("done");
+      else if (data === DONE && this.moved === file.size) this.#finish();
     };
+  }
+
+  fail() {
+    super.fail();
+    this.#goOn?.();
   }
 
   async #send() {
     this.become("moving");
     while (this.moved < this.#file.size && this.state === "moving") {
       const piece = await this.#file.slice(this.moved, this.moved + CHUNK).arrayBuffer();
-      this.channel.send(piece);
+      this.say(piece);
+      if (this.state !== "moving") return;
       this.moved += piece.byteLength;
       this.emit("change", undefined);
       if (this.channel.bufferedAmount > AHEAD) await this.#drained();
@@ -91,9 +110,14 @@ export class OutgoingFile extends Transfer {
 
   #drained() {
     return new Promise((resolve) => {
-      this.channel.addEventListener("bufferedamountlow", resolve, { once: true });
-      this.channel.addEventListener("close", resolve, { once: true });
+      this.#goOn = this.channel.onbufferedamountlow = () => resolve(undefined);
     });
+  }
+
+  /** The other has all of it, and waits for the next one. */
+  #finish() {
+    this.become("done");
+    this.channel.close();
   }
 }
 
@@ -119,7 +143,7 @@ export class IncomingFile extends Transfer {
   accept() {
     if (this.state !== "offered") return;
     this.become("moving");
-    this.channel.send(ACCEPT);
+    this.say(ACCEPT);
     if (!this.info.size) this.#finish();
   }
 
@@ -129,7 +153,8 @@ export class IncomingFile extends Transfer {
 
   /** @param {ArrayBuffer} piece */
   #take(piece) {
-    if (this.state !== "moving" || !(piece instanceof ArrayBuffer) || this.moved + piece.byteLength > this.info.size) {
+    const isPiece = piece instanceof ArrayBuffer && piece.byteLength > 0;
+    if (this.state !== "moving" || !isPiece || this.moved + piece.byteLength > this.info.size) {
       // Not what was offered.
       this.fail();
       return;
@@ -149,12 +174,14 @@ export class IncomingFile extends Transfer {
   }
 
   #finish() {
+    if (this.state !== "moving") return;
     this.#stow();
     // Never a type that a browser would show or run: it is to be saved.
     this.blob = new Blob(this.#parts, { type: "application/octet-stream" });
     this.#parts = [];
-    this.channel.send(DONE);
     this.become("done");
+    // It is here, whether the other still wants to know or not.
+    this.say(DONE);
   }
 }
 
@@ -179,8 +206,17 @@ function infoOf(data) {
   try {
     const { name, size, type } = JSON.parse(String(data));
     const isFile = typeof name === "string" && name && Number.isSafeInteger(size) && size >= 0;
-    return isFile ? { name: name.slice(0, 255), size, type: String(type ?? "") } : null;
+    return isFile ? { name: plainName(name), size, type: typeof type === "string" ? type.slice(0, TYPE) : "" } : null;
   } catch {
     return null;
   }
+}
+
+/** A name that says what it is, and nowhere else to put it. @param {string} name */
+function plainName(name) {
+  const plain = (name.split(/[/\\]/).at(-1) ?? "").replace(DECEITFUL, "").trim();
+  // Too long a name keeps its beginning and, because it tells the kind, its end.
+  const letters = [...plain];
+  const short = letters.length > NAME ? [...letters.slice(0, NAME - 16), ...letters.slice(-16)].join("") : plain;
+  return /^\.*$/.test(short) ? "file" : short;
 }

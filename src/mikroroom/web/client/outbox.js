@@ -25,10 +25,15 @@ export class Outbox {
    */
   put(message, isAway) {
     if (isAway) {
-      const waiting = this.#kept.slice(this.#sent - this.#dropped);
+      const { waiting } = this;
       if (waiting.length >= MESSAGES || sizeOf(waiting) + sizeOf([message]) > SIZE) throw new QueueFullError();
     }
     this.#kept.push(message);
+  }
+
+  /** What is still to be sent, or to be sent again. */
+  get waiting() {
+    return this.#kept.slice(this.#sent - this.#dropped);
   }
 
   /** The next one to be sent, with its number; null if there is none. */
@@ -51,7 +56,7 @@ export class Outbox {
   /** A new one, numbered anew, with what was never sent. */
   unsent() {
     const rest = new Outbox();
-    rest.#kept = this.#kept.slice(this.#sent - this.#dropped);
+    rest.#kept = this.waiting;
     return rest;
   }
 

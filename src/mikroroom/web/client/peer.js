@@ -17,6 +17,8 @@ const FILES = 16;
 const ANSWER = 5_000;
 /** Who should make the offer may not know that it should. */
 const FIRST_OFFER = 8_000;
+/** A first connection takes less, unless what was said about the ways has been lost. */
+const FIRST_WAY = 8_000;
 /** An interruption may pass by itself. */
 const INTERRUPTION = 4_000;
 /** Between two attempts to find another way to the other. */
@@ -65,6 +67,8 @@ export class Peer extends Emitter {
   /** @type {RTCDataChannel | null} */
   #channel = null;
   #files = 0;
+  /** @type {Set<import("./files.js").Transfer>} Those under way. */
+  #transfers = new Set();
   #work = Promise.resolve();
   #isIgnoring = false;
   #began = Date.now();
@@ -148,7 +152,13 @@ export class Peer extends Emitter {
    */
   send(data) {
     if (this.#channel?.readyState !== "open") return false;
-    this.#channel.send(JSON.stringify(data));
+    const text = JSON.stringify(data);
+    try {
+      this.#channel.send(text);
+    } catch {
+      // Too much waits already, or it is too big for the other.
+      return false;
+    }
     return true;
   }
 
@@ -158,7 +168,7 @@ export class Peer extends Emitter {
    * @param {File} file
    */
   sendFile(file) {
-    return this.isOpen ? new OutgoingFile(this.#connection.createDataChannel(FILE), file) : null;
+    return this.isOpen ? this.#mind(new OutgoingFile(this.#connection.createDataChannel(FILE), file)) : null;
   }
 
   /** Find another way to the other, while the one that there is goes on; and say again what may have been lost. */
@@ -177,11 +187,14 @@ export class Peer extends Emitter {
   /** See to what does not come by itself. To be called every few seconds, while the other can be told things. */
   tend() {
     const now = Date.now();
+    const since = Math.max(this.#began, this.#restarted);
     const { signalingState, remoteDescription } = this.#connection;
     if (signalingState === "have-local-offer" && now - this.#offered > ANSWER) {
       this.#describe();
     } else if (!remoteDescription && signalingState === "stable" && now - this.#began > FIRST_OFFER) {
       this.#isPolite ? this.#start() : this.#then(() => this.#offer());
+    } else if (this.state === "connecting" && remoteDescription && now - since > FIRST_WAY) {
+      this.restart();
     } else if (this.#interrupted && now - this.#interrupted > INTERRUPTION && now - this.#restarted > RESTART) {
       this.restart();
     }
@@ -207,6 +220,8 @@ export class Peer extends Emitter {
   close() {
     this.#letGo();
     this.#connection.close();
+    // A connection that one closes oneself does not say so.
+    for (const transfer of this.#transfers) transfer.fail();
   }
 
   /** The other has restarted; one's own is not needed any more. */
@@ -346,7 +361,16 @@ export class Peer extends Emitter {
     this.#files += 1;
     channel.addEventListener("close", () => (this.#files -= 1));
     const file = await incomingFile(channel);
-    if (file) this.emit("file", file);
+    if (file) this.emit("file", this.#mind(file));
+  }
+
+  /** @template {import("./files.js").Transfer} T @param {T} transfer */
+  #mind(transfer) {
+    this.#transfers.add(transfer);
+    transfer.on("change", () => {
+      if (transfer.state === "done" || transfer.state === "failed") this.#transfers.delete(transfer);
+    });
+    return transfer;
   }
 
   #observe() {

@@ -11,9 +11,11 @@ export class Place {
   /**
    * @param {Entry} entry how it was got, and is to be got again when it is lost
    * @param {Own} own
+   * @param {string[]} [tokens] of a former page, the one first with which it was got
    */
-  constructor(entry, own) {
+  constructor(entry, own, tokens = []) {
     this.entry = entry;
+    this.tokens = tokens;
     this.take(own);
   }
 

@@ -135,7 +135,7 @@ export class Room extends Emitter {
     const { participantId: id, name } = message;
     this.waiting.delete(id);
     this.#unconfirmed.delete(id);
-    const participant = { id, name, ...stateOf(message) };
+    const participant = { id, name, ...stateOf(message), ...(id === this.#signaling.id ? this.#unsent() : {}) };
     const known = this.#find(id);
     if (known) {
       this.#change(known, participant);
@@ -147,6 +147,20 @@ export class Room extends Emitter {
       this.participants.set(id, participant);
       this.emit("joined", participant);
     }
+  }
+
+  /** How one has changed oneself since the server has heard of it. @returns {Partial<State>} */
+  #unsent() {
+    /** @type {Partial<State>} */
+    const state = {};
+    for (const { type, isMuted, isVideoOff, isHandRaised } of this.#signaling.unsent) {
+      if (type === "raise-hand" || type === "lower-hand") state.isHandRaised = type === "raise-hand";
+      if (type !== "participant-updated") continue;
+      for (const [name, value] of Object.entries({ isMuted, isVideoOff, isHandRaised })) {
+        if (typeof value === "boolean") Object.assign(state, { [name]: value });
+      }
+    }
+    return state;
   }
 
   /** @param {Participant} participant @param {Partial<Participant>} state */

@@ -73,6 +73,11 @@ export class Signaling extends Emitter {
     return this.#place !== null && !this.#connection?.isOpen;
   }
 
+  /** What was said and is still to be sent, or to be sent again. @returns {Record<string, unknown>[]} */
+  get unsent() {
+    return this.#place?.outbox.waiting ?? [];
+  }
+
   /** @returns {Ticket | null} */
   get ticket() {
     if (!this.#place) return null;
@@ -102,10 +107,11 @@ export class Signaling extends Emitter {
         if (this.#attempt !== attempt) throw new ClosedError(1000, "Left meanwhile");
         this.#connection = connection;
       }
-      const former = await this.#again(connection, entry.roomId, resumeTokens);
+      const tokens = [...resumeTokens];
+      const former = await this.#again(connection, entry.roomId, tokens);
       const own = former ?? (await connection.ask({ ...entry, resume: true }));
       if (this.#attempt !== attempt) throw new ClosedError(1000, "Left meanwhile");
-      this.#settle(connection, new Place(entry, own), own);
+      this.#settle(connection, new Place(entry, own, tokens), own);
       return own;
     } catch (error) {
       // Whoever was not answered may have been let in all the same.
@@ -221,17 +227,18 @@ export class Signaling extends Emitter {
   }
 
   /**
-   * The place that a former page had, if one of its tokens is still good.
+   * The place that a former page had, if one of its tokens is still good. Those that are not are taken out.
    *
    * @param {Connection} connection @param {string} roomId @param {string[]} tokens
    * @returns {Promise<Own | null>}
    */
   async #again(connection, roomId, tokens) {
-    for (const resumeToken of tokens) {
+    while (tokens.length) {
       try {
-        return await connection.ask({ roomId, resumeToken, restart: true });
+        return await connection.ask({ roomId, resumeToken: tokens[0], restart: true });
       } catch (error) {
         if (!(error instanceof RefusedError && error.code === "RESUME_FAILED")) throw error;
+        tokens.shift();
       }
     }
     return null;
