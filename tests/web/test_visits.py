@@ -16,6 +16,15 @@ from .faults import Faults
 from .people import Person, all_see_each_other, until
 
 
+# The tab was closed a day ago, as far as the page remembers.
+YESTERDAY = """
+for (const key of Object.keys(sessionStorage)) {
+  const visit = JSON.parse(sessionStorage.getItem(key));
+  sessionStorage.setItem(key, JSON.stringify({ ...visit, leftAt: visit.leftAt - 86_400_000 }));
+}
+"""
+
+
 async def health(site: Site) -> Any:
     """What the server says of itself."""
     with await asyncio.to_thread(urllib.request.urlopen, f"{site.url}/health") as answer:
@@ -212,6 +221,7 @@ async def test_meeting_opened_in_another_tab_is_left_in_this_one(
 ) -> None:
     faults.allow("favicon.ico")
     ada, bob = await a_meeting(site, people, "Bob")
+    await bob.page.evaluate("dispatchEvent(new Event('pagehide'))")
     kept = await bob.page.evaluate("JSON.stringify({ ...sessionStorage })")
     other = Person("Bob", await bob.page.context.new_page())
     await other.page.goto("/health")
@@ -235,6 +245,17 @@ async def test_leaving_and_going_back(site: Site, people: People) -> None:
     await ada.sees()
     await bob.page.go_back()
     await bob.enters()
+    await all_see_each_other(ada, bob)
+
+
+async def test_tab_of_another_day_comes_by_the_lobby(site: Site, people: People) -> None:
+    """Its camera stays off until somebody wants it; the place, if it is still there, is the same."""
+    ada, bob = await a_meeting(site, people, "Bob")
+    await bob.page.add_init_script(YESTERDAY)
+    await bob.page.reload()
+    await expect(bob.button("Enter meeting")).to_be_visible()
+    await expect(bob.field("Your name")).to_have_value("Bob")
+    await bob.presses("Enter meeting")
     await all_see_each_other(ada, bob)
 
 

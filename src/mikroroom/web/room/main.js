@@ -15,6 +15,8 @@ import { listenToKeys } from "./shortcuts.js";
 
 const SCREENS = /** @type {const} */ (["home", "lobby", "pause", "ending", "meeting"]);
 const TITLE = document.title;
+/** Milliseconds. */
+const A_MOMENT = 300_000;
 
 /** Relative to the page, so that it works under any prefix. @param {string} path */
 const endpoint = (path) => new URL(path, document.baseURI.replace(/#.*/u, ""));
@@ -53,6 +55,7 @@ class App {
     button(document, "#pause [data-leave]").onclick = () => (this.#meeting ? this.#meeting.leave() : (location.hash = ""));
     button(document, "#ending [data-home]").onclick = () => (location.hash = "");
     addEventListener("hashchange", () => this.#route());
+    addEventListener("pagehide", () => rememberVisit(this.#code, { leftAt: Date.now() }));
     this.#route();
   }
 
@@ -67,7 +70,7 @@ class App {
       this.#devices.stop();
       this.#home.tell(location.hash.length > 1 ? "A meeting code has six letters or digits, as in ABC123." : "");
       this.#show("home");
-    } else if (visit(code).resumeTokens?.length) {
+    } else if (isReturning(code)) {
       void this.#comeBack();
     } else {
       this.#openLobby();
@@ -83,9 +86,9 @@ class App {
 
   /** From the lobby, or once more after a refusal. @param {Entry} entry */
   async #enter(entry) {
-    const { creatorToken } = visit(this.#code);
+    const { creatorToken, name, resumeTokens } = visit(this.#code);
     try {
-      await this.#join({ ...entry, creatorToken });
+      await this.#join({ ...entry, creatorToken, ...(name === entry.name ? { resumeTokens } : {}) });
     } catch (error) {
       if (hasLeft(error)) return;
       if (error instanceof RefusedError && error.code === "INVALID_PASSWORD") {
@@ -196,6 +199,17 @@ class App {
       heading.focus();
     }
   }
+}
+
+/**
+ * Whether the page was in this meeting a moment ago. A browser that opens yesterday's tabs again must not turn on a camera
+ * unasked: then one comes by the lobby.
+ *
+ * @param {string} code
+ */
+function isReturning(code) {
+  const { resumeTokens = [], leftAt = 0 } = visit(code);
+  return resumeTokens.length > 0 && Date.now() - leftAt < A_MOMENT;
 }
 
 /** Whether the person did not wait for the answer. @param {unknown} error */

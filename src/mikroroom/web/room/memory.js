@@ -6,7 +6,7 @@
 
 const PREFIX = `mikroroom ${new URL(".", document.baseURI).pathname} `;
 
-/** @typedef {Partial<Ticket> & {isMaker?: boolean, isMuted?: boolean, isVideoOff?: boolean}} Visit */
+/** @typedef {Partial<Ticket> & {isMaker?: boolean, isMuted?: boolean, isVideoOff?: boolean, leftAt?: number}} Visit */
 
 /**
  * What this tab knows of its visit to a meeting.
