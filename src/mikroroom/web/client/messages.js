@@ -11,7 +11,8 @@
  *   isConnected: boolean}} State
  *
  * How one may come back; only in one's own messages.
- * @typedef {{resumeToken?: string, resumeWindow?: number, resumed?: boolean, replayed?: boolean, lastClientSeq?: number}} Return
+ * @typedef {{resumeToken?: string, resumeWindow?: number, resumed?: boolean, replayed?: boolean,
+ *   lastClientSeq?: number}} Return
  *
  * @typedef {Base & State & Return & {type: "participant-joined", name: string, creatorToken?: string}} ParticipantJoined
  * @typedef {Base & State & {type: "participant-updated"}} ParticipantUpdated

@@ -37,7 +37,7 @@ const COURTESY = { impolite: 300, polite: 4_000 };
  * @typedef {"connecting" | "connected" | "interrupted"} PeerState
  * @typedef {"audio" | "video"} Kind
  *
- * `bitrate` is in bits a second; by `scale` width and height are divided, unless the track is of kind "detail", as a screen's.
+ * `bitrate` is in bits a second; by `scale` width and height are divided, unless the track's hint is "detail", as a screen's.
  * @typedef {{bitrate: number, scale: number}} Limits
  */
 
@@ -45,8 +45,9 @@ const COURTESY = { impolite: 300, polite: 4_000 };
  * The connection to one other participant: what one sends, and what comes.
  *
  * Negotiates as in the pattern called perfect (W3C WebRTC, section 10.7): either may offer at any time, and of two offers
- * that cross, the polite one's gives way. So the polite one lets the other go first, where both have a reason to offer. The participant with the smaller id makes the first offer and is the impolite
- * one, which is what clients of the API reference expect.
+ * that cross, the polite one's gives way. So the polite one lets the other go first, where both have a reason to offer. The
+ * participant with the smaller id makes the first offer and is the impolite one, which is what clients of the API reference
+ * expect.
  *
  * @extends {Emitter<PeerEvents>}
  */
@@ -213,8 +214,8 @@ export class Peer extends Emitter {
   /** How loud the other is just now, from 0 to 1. */
   get level() {
     const receivers = this.#connection.getReceivers().filter(({ track }) => track.kind === "audio");
-    const levels = receivers.flatMap((receiver) => receiver.getSynchronizationSources().map(({ audioLevel }) => audioLevel ?? 0));
-    return Math.max(0, ...levels);
+    const sources = receivers.flatMap((receiver) => receiver.getSynchronizationSources());
+    return Math.max(0, ...sources.map(({ audioLevel }) => audioLevel ?? 0));
   }
 
   close() {
@@ -230,7 +231,11 @@ export class Peer extends Emitter {
     this.#restarting = undefined;
   }
 
-  /** One thing at a time: a candidate must not overtake the description that it belongs to. @param {() => Promise<void>} task */
+  /**
+   * One thing at a time: a candidate must not overtake the description that it belongs to.
+   *
+   * @param {() => Promise<void>} task
+   */
   #then(task) {
     this.#work = this.#work.then(task).catch((error) => {
       if (this.#connection.signalingState !== "closed") this.emit("fault", error);

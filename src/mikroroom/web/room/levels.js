@@ -34,7 +34,11 @@ export class Microphone {
     this.#context = this.#analyser = this.#track = null;
   }
 
-  /** A page that nobody has touched may not make sounds, and a browser complains of the attempt. @param {MediaStreamTrack} track */
+  /**
+   * Not in a page that nobody has touched: it may not make sounds, and the browser complains of the attempt.
+   *
+   * @param {MediaStreamTrack} track
+   */
   #open(track) {
     if (!(navigator.userActivation?.hasBeenActive ?? true)) return false;
     this.close();

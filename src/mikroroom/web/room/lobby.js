@@ -37,7 +37,8 @@ export class Lobby {
     this.#devices = devices;
     this.#microphone = new Microphone(devices);
     this.#showDevices = deviceLists(part(this.#root, "[data-devices]"), devices);
-    this.#size.replaceChildren(...SIZES.map((size) => new Option(String(size), String(size), size === USUAL_SIZE, size === USUAL_SIZE)));
+    this.#size.replaceChildren(...SIZES.map((size) => new Option(String(size))));
+    this.#size.value = String(USUAL_SIZE);
     this.#name.value = recall("name") ?? "";
     this.#name.oninput = () => this.#paint();
     this.#mute.onclick = () => void devices.setMuted(!devices.isMuted);
