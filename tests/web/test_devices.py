@@ -114,6 +114,7 @@ async def test_another_camera_is_sent_without_another_offer(
     assert await bob.page.evaluate(SENT, "video") is None
     # The next visit begins with what was chosen.
     await bob.presses("Start camera")
+    await expect(bob.button("Stop camera")).to_be_visible()
     assert await bob.page.evaluate(OFFERS) == offers
     await bob.page.reload()
     await bob.is_inside()

@@ -309,7 +309,8 @@ async def test_hostile_participant_causes_faults_and_nothing_else(site: Site, ca
             await eve.ice_candidate(target, {})
             await eve.ice_candidate(target, None)
         for one in (ada, bob):
-            await one.sees("faults.length >= 2")
+            # How many depends on whose id is smaller: who has made an offer ignores others.
+            await one.sees("faults.length >= 1")
             await one.sees(f"peers.get({js(eve.id)}).state === 'connecting'")
     for one in (ada, bob):
         await one.sees(CONNECTED)
