@@ -15,7 +15,6 @@ from .conftest import People, SiteWith
 from .faults import Faults
 from .people import Person, all_see_each_other, until
 
-
 # The tab was closed a day ago, as far as the page remembers.
 YESTERDAY = """
 for (const key of Object.keys(sessionStorage)) {
