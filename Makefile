@@ -37,8 +37,8 @@ pictures: $(VENV)/.dev  ## Draw the pictures of the room page anew
 	@$(BIN)/python -m tests.web.pictures
 
 lock: $(VENV)/.uv  ## Pin the newest dependencies that pyproject.toml allows
-	$(BIN)/uv pip compile $(LOCK) --extra fast --extra redis --group build --output-file deploy/requirements/run.txt
-	$(BIN)/uv pip compile $(LOCK) --extra fast --extra redis --group dev --constraints deploy/requirements/run.txt --output-file deploy/requirements/dev.txt
+	$(BIN)/uv pip compile $(LOCK) --extra fast --extra metrics --extra redis --group build --output-file deploy/requirements/run.txt
+	$(BIN)/uv pip compile $(LOCK) --extra fast --extra metrics --extra redis --group dev --constraints deploy/requirements/run.txt --output-file deploy/requirements/dev.txt
 
 LOCK := pyproject.toml --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 

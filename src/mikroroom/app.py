@@ -15,6 +15,7 @@ from mikroroom.clock import steady_ms, wall_ms
 from mikroroom.core.addresses import networks
 from mikroroom.core.room import Policy
 from mikroroom.hub.hub import Hub
+from mikroroom.meters import Meters
 from mikroroom.settings import Settings, SettingsError
 from mikroroom.stores.journal import Journal
 from mikroroom.stores.memory import MemoryStore
@@ -22,6 +23,7 @@ from mikroroom.stores.port import Store
 from mikroroom.transport import http
 from mikroroom.transport.direct import DirectPath
 from mikroroom.transport.headers import AnswerHeaders
+from mikroroom.transport.metrics import Metrics, metrics
 from mikroroom.transport.signaling import SignalingEndpoint, nowhere
 from mikroroom.transport.web import WebFiles, web_file
 
@@ -44,7 +46,8 @@ def create_app(settings: Settings | None = None) -> Starlette:
         kick_wait=int(settings.kick_wait * 1_000),
         max_waiting=settings.max_waiting,
     )
-    hub = Hub(settings, _store(settings, policy), policy, SystemRandom())
+    meters = Meters()
+    hub = Hub(settings, _store(settings, policy, meters), policy, SystemRandom(), meters=meters)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -60,6 +63,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
             Route("/health", http.health),
             Route("/ready", http.ready),
             Route("/config", http.config),
+            *([Route("/metrics", metrics)] if settings.metrics == "on" and not settings.metrics_port else []),
             Route("/api/rooms", http.create_room, methods=["POST"]),
             Route("/web/{path:path}", web_file),
             Route("/ws", http.upgrade_required),
@@ -77,11 +81,12 @@ def create_app(settings: Settings | None = None) -> Starlette:
     app.state.hub = hub
     app.state.settings = settings
     app.state.trusted = networks(settings.trusted_proxies)
+    app.state.metrics = Metrics(hub)
     app.state.web = WebFiles(settings.web)
     return app
 
 
-def _store(settings: Settings, policy: Policy) -> Store:
+def _store(settings: Settings, policy: Policy, meters: Meters) -> Store:
     if settings.redis_url:
         from mikroroom.stores.redis.store import RedisStore  # noqa: PLC0415 - the client is an extra
         from mikroroom.stores.redis.wire import pool_of  # noqa: PLC0415
@@ -91,11 +96,11 @@ def _store(settings: Settings, policy: Policy) -> Store:
             pool_of(settings.redis_url)
         except ValueError as error:
             raise SettingsError([f"redis_url: cannot be used: {error}"]) from error
-        return RedisStore(settings, policy, Clocks(steady_ms, wall_ms))
+        return RedisStore(settings, policy, Clocks(steady_ms, wall_ms), meters)
     return MemoryStore(
         max_rooms=settings.max_rooms,
         max_latent_rooms=settings.max_latent_rooms,
         policy=policy,
         clock=steady_ms,
-        journal=Journal(settings.data_dir) if settings.data_dir else None,
+        journal=Journal(settings.data_dir, meters.store["journal"]) if settings.data_dir else None,
     )

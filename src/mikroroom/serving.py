@@ -30,6 +30,7 @@ from mikroroom.logs import Line
 from mikroroom.settings import Settings, SettingsError
 from mikroroom.transport.bounded import BoundedProtocol
 from mikroroom.transport.guard import GuardedProtocol
+from mikroroom.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -212,6 +213,7 @@ class _Server(uvicorn.Server):
     ) -> None:
         self.chosen = chosen
         self.hub: Hub = app.state.hub
+        self._watchdog: Watchdog | None = None
         super().__init__(
             uvicorn.Config(
                 app,
@@ -240,6 +242,9 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         _keep_house()
         if self.started:
+            if self.chosen.loop_patience:
+                self._watchdog = Watchdog(self.hub.meters, self.chosen.loop_patience)
+                self._watchdog.start()
             self.serves()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -252,6 +257,8 @@ class _Server(uvicorn.Server):
         left = self.chosen.shutdown_timeout - (time.monotonic() - began)
         self.config.timeout_graceful_shutdown = max(0, ceil(left))
         await super().shutdown(sockets)
+        if self._watchdog is not None:
+            self._watchdog.stop()
         log.info(Line("stopped", seconds=round(time.monotonic() - began, 1)))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

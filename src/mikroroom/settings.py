@@ -39,6 +39,7 @@ LogFormat = Literal["text", "json"]
 WebSocketProtocol = Literal["auto", "picows", "stock"]
 DirectPath = Literal["auto", "off"]
 Web = Literal["room", "client", "off"]
+Metrics = Literal["on", "off"]
 
 
 def _about(description: str, *, allowed: str = "", kind: str = "", **bounds: Any) -> Meta:
@@ -252,6 +253,39 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, _about("Seconds for which such a credential is valid", ge=60, le=31_536_000)
     ] = 86_400
 
+    metrics: Annotated[
+        Metrics, _about("Whether `/metrics` tells Prometheus what goes on (the extra `metrics`)")
+    ] = "on"
+    metrics_host: Annotated[
+        str,
+        _about("Address for `metrics_port`", allowed="an address or host name", min_length=1),
+    ] = "127.0.0.1"
+    metrics_port: Annotated[
+        int,
+        _about(
+            "Port of its own for `/metrics`, under `mikroroom serve`; 0 serves it beside all else",
+            ge=0,
+            le=65535,
+        ),
+    ] = 0
+    metrics_token: Annotated[
+        str,
+        _about(
+            "What `/metrics` asks for, as `Authorization: Bearer`; empty lets anyone read it",
+            allowed="nothing, or at least 16 printable ASCII characters without spaces",
+            kind="secret",
+            pattern=r"^([!-~]{16,})?\Z",
+        ),
+    ] = ""
+
+    loop_patience: Annotated[
+        float,
+        _about(
+            "Seconds for which the event loop may be blocked before the log says by what; 0 does not look",
+            ge=0,
+            le=60,
+        ),
+    ] = 0.25
     log_level: Annotated[LogLevel, _about("Least severe lines to log")] = "info"
     log_format: Annotated[
         LogFormat, _about("`text` for people, `json` for machines: one object per line")

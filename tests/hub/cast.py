@@ -66,6 +66,11 @@ class Tape:
         """Record several."""
         return all(self.send(frame) for frame in frames)
 
+    @property
+    def waiting(self) -> int:
+        """Whatever was not said any more."""
+        return 1_000_000 if self.is_full else 0
+
     def close(self, code: int, reason: str) -> None:
         """Record the close."""
         assert self.closed is None, "closed twice"

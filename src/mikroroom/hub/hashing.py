@@ -55,6 +55,11 @@ class Hasher:
             if not queue.length:
                 del self._queues[client]
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for a hash."""
+        return sum(queue.length for queue in self._queues.values())
+
     def close(self) -> None:
         """Let the threads end. They come back when they are needed."""
         if self._threads is not None:

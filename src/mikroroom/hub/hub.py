@@ -7,7 +7,7 @@ from one to the other: it changes no room.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from math import ceil
 from random import Random
 
@@ -25,8 +25,9 @@ from mikroroom.hub.lobby import Lobby
 from mikroroom.hub.roster import Roster
 from mikroroom.hub.session import Connection, Session
 from mikroroom.hub.steps import at_once
+from mikroroom.meters import Meters
 from mikroroom.protocol import events, requests
-from mikroroom.protocol.codec import HEADROOM, Frame, frame, to_event
+from mikroroom.protocol.codec import HEADROOM, Frame, frame, offerer_of, to_event
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
 from mikroroom.protocol.requests import Request
 from mikroroom.settings import Settings
@@ -57,6 +58,7 @@ class Hub:
         policy: Policy,
         random: Random,
         *,
+        meters: Meters | None = None,
         clock: Callable[[], int] = steady_ms,
         ticks: Callable[[], float] = time.monotonic,
         wall: Callable[[], int] = wall_ms,
@@ -66,7 +68,9 @@ class Hub:
         # For what is asked with every message: seconds of a clock that only has to go on.
         self.ticks = ticks
         self.wall = wall
-        self.limits = Limits(settings)
+        self.meters = meters or Meters()
+        self._setup = self.meters.setup
+        self.limits = Limits(settings, self.meters)
         self.started_at = clock()
         self.is_stopping = False
         # Each relay is encoded here, and has gone out before the next one comes.
@@ -83,7 +87,7 @@ class Hub:
             random=random,
             clock=clock,
         )
-        self.roster = Roster(settings, self.limits, self.counts, store, clock)
+        self.roster = Roster(settings, self.limits, self.counts, store, meters=self.meters, clock=clock)
         self._random = random
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tidying: asyncio.TimerHandle | None = None
@@ -137,6 +141,10 @@ class Hub:
         """How much goes on, here and wherever else people meet those who are here."""
         return await self._store.census(Census(0, self.roster.participants, self.roster.peak_participants))
 
+    def queues(self) -> Mapping[str, int]:
+        """How much waits inside the server, by the name of the queue."""
+        return {"hashing": self.lobby.hashing, "losses": len(self._owed), **self._store.queues()}
+
     def trouble(self) -> str | None:
         """Why nobody should be sent here now; None if all is well."""
         return "The server is stopping" if self.is_stopping else self._store.trouble()
@@ -145,6 +153,7 @@ class Hub:
         self, connection: Connection, address: str, opened_at: int, *, is_extra: bool = False
     ) -> Session:
         """A client has connected, and was counted at that time (R30): ``is_extra`` if only to come back."""
+        self.meters.connections_opened += 1
         session = Session(self, connection, address, opened_at)
         session.is_extra = is_extra
         session.expect_join(self.settings.join_timeout, self._give_up)
@@ -211,6 +220,11 @@ class Hub:
 
     def hear(self, participant_ids: Iterable[str], frame: Frame) -> None:
         """These hear something that was said on another worker. See ``stores.port.Receiver``."""
+        offerer = offerer_of(frame)
+        if offerer is not None:
+            participant_ids = tuple(participant_ids)
+            for participant_id in participant_ids:
+                self._setup.offers[offerer, participant_id] = self.ticks()
         for participant_id in participant_ids:
             self.roster.tell(participant_id, [frame])
 
@@ -245,13 +259,20 @@ class Hub:
             raise _unseated(session)
         if request.timestamp is None:
             request.timestamp = self.wall()
+        kind = type(request)
         target = audience.get(request.target_id)
         if target is not None:
             target.relay(to_event(request, session.code, session.id), self._scratch)
+            if kind is requests.Offer:
+                self._setup.offers[session.id, request.target_id] = self.ticks()
         elif audience.far is not None and request.target_id in audience.far:
             audience.far.relay(to_event(request, session.code, session.id))
         else:
             raise Refusal(ErrorCode.TARGET_NOT_FOUND, "`targetId` is nobody in this room")
+        if kind is requests.Answer:
+            self._setup.answered(request.target_id, session.id, self.ticks())
+        elif self._setup.answers and kind is requests.IceCandidate:
+            self._setup.found(request.target_id, session.id, self.ticks())
 
     def _chat(self, session: Session, request: requests.Chat) -> None:
         """To everyone in the room, the sender included (R15)."""
@@ -362,12 +383,14 @@ class Hub:
     def _tidy(self) -> None:
         # First of all: a fault in what follows must not be the end of it.
         late = self._tidy_later(TIDY_EVERY)
+        self.meters.loop_lag.observe(late)
         if late > STOOD_STILL:
             # Whoever wanted to come back meanwhile could not, and is only about to be heard.
             self._store.make_up_for(int(late * 1_000))
         elif self._store.tidy():
             self._tidy_later(TIDY_SOON)
         self.limits.prune(self.clock())
+        self._setup.prune()
         owed, self._owed = self._owed, {}
         for participant_id, (code, connection_id) in owed.items():
             self._take_out(participant_id, code, connection_id)

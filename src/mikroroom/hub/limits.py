@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from mikroroom.core.ratelimit import Sampler, Window
 from mikroroom.logs import Line
+from mikroroom.meters import Meters
 from mikroroom.settings import Settings
 from mikroroom.stores.port import Admission
 
@@ -26,7 +27,8 @@ LOG_EVERY = 1_000
 class Limits:
     """Windows of a minute: connections, room creations, failed guesses; for each participant its returns."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, meters: Meters) -> None:
+        self._meters = meters
         self.connections = Window(settings.connections_per_minute, MINUTE)
         self.rooms = Window(settings.rooms_per_minute, MINUTE)
         self.guesses = Window(settings.guesses_per_minute, MINUTE)
@@ -67,6 +69,7 @@ class Limits:
 
     def tell(self, what: str, now: int, **fields: str) -> None:
         """Warn of something that may come in masses: once a second each, with the number of the others."""
+        self._meters.warnings[what] += 1
         passed_over = self._logged.setdefault(what, Sampler(LOG_EVERY)).due(now)
         if passed_over is not None:
             log.warning(Line(what, **fields, more_before=passed_over or None))

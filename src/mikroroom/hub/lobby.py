@@ -152,6 +152,11 @@ class Lobby:
                 if request.room_id:
                     raise
 
+    @property
+    def hashing(self) -> int:
+        """How many wait for a password to be hashed."""
+        return self._hasher.waiting
+
     def count_wrong_guess(self, address: str) -> None:
         """A wrong password, code or token came from this address (R30)."""
         self._counts.add_guess(address)

@@ -6,11 +6,14 @@ Carries out what a store has decided about people. Knows no requests, and change
 import logging
 from collections.abc import Callable, Iterator, Mapping
 
+from msgspec import Struct
+
 from mikroroom.core.effects import Close, Gone, Held, Resumed, Seated, Suspended
 from mikroroom.hub.limits import Limits
 from mikroroom.hub.mailbox import Capacity, Mailbox
 from mikroroom.hub.session import Audience, Session
 from mikroroom.logs import Line
+from mikroroom.meters import Meters
 from mikroroom.protocol.codec import Frame, frame
 from mikroroom.protocol.codes import CloseCode
 from mikroroom.protocol.events import Event
@@ -28,6 +31,17 @@ _PARTED = {
     CloseCode.RESTARTING: "the place is kept on another server",
 }
 
+
+class Presence(Struct):
+    """How many are here, and how many bytes they have not taken: all of them, and the slowest one."""
+
+    participants: int = 0
+    waiting: int = 0
+    suspended: int = 0
+    outbox_bytes: int = 0
+    outbox_largest: int = 0
+
+
 # A room's burst of messages for each of its seats: everyone's offers and ICE candidates at once (R31).
 BURST_PER_SEAT = 40
 
@@ -36,13 +50,21 @@ class Roster:
     """The people of one process, by id."""
 
     def __init__(
-        self, settings: Settings, limits: Limits, counts: Counts, store: Store, clock: Callable[[], int]
+        self,
+        settings: Settings,
+        limits: Limits,
+        counts: Counts,
+        store: Store,
+        *,
+        meters: Meters,
+        clock: Callable[[], int],
     ) -> None:
         self.participants = 0
         self.peak_participants = 0
         self._limits = limits
         self._counts = counts
         self._clock = clock
+        self._meters = meters
         self._store = store
         self._resume_window = int(settings.resume_window * 1_000)
         # What is kept is sent in one piece to whoever comes back: it must find room.
@@ -128,6 +150,7 @@ class Roster:
         person = self._people.get(participant_id)
         if person is None or person.code is None:
             return
+        self._meters.leaves += 1
         _log("left", person)
         self._take_away(person, participant_id)
         if isinstance(person, Mailbox):
@@ -214,6 +237,20 @@ class Roster:
         everyone = dict.fromkeys([*seated, *self._people.values()])
         return [person.session for person in everyone if person is not None and person.session is not None]
 
+    def presence(self) -> Presence:
+        """How many are here, counted anew."""
+        there = Presence(participants=self.participants)
+        for person in self._people.values():
+            session = person.session
+            if session is None:
+                there.suspended += 1
+                continue
+            waiting = session.connection.waiting
+            there.outbox_bytes += waiting
+            there.outbox_largest = max(there.outbox_largest, waiting)
+            there.waiting += person.audience is None
+        return there
+
     def kept(self) -> Mapping[str, Kept]:
         """What everyone was told who may come back, by id."""
         return _Kept({who: person for who, person in self._people.items() if isinstance(person, Mailbox)})
@@ -239,6 +276,7 @@ class Roster:
         self.participants += 1
         self.peak_participants = max(self.peak_participants, self.participants)
         if is_new:
+            self._meters.joins += 1
             _log("joined", person)
 
     def _hold(self, participant_id: str) -> None:
@@ -246,6 +284,7 @@ class Roster:
         person = self._people.get(participant_id)
         if person is not None and person.session is not None:
             self._let_in(person, person.session)
+            self._meters.waits += 1
             _log("waiting", person)
 
     def _let_in(self, person: Person, session: Session) -> None:
@@ -273,6 +312,7 @@ class Roster:
                 self._restore(person)
         person.suspended_from = effect.address
         self._limits.allow_one_more(effect.address)
+        self._meters.suspensions += 1
         log.info(Line("suspended", room=effect.code, participant=effect.id, address=effect.address))
 
     def _restore(self, mailbox: Mailbox) -> None:
@@ -327,6 +367,7 @@ class Roster:
         session.send_all([_stamped(own, now), *(missed or ())])
         if anew:
             mailbox.send_all(anew)
+        self._meters.resumes["snapshot" if missed is None else "replay"] += 1
         log.info(
             Line(
                 "resumed",

@@ -10,10 +10,11 @@ from msgspec import UNSET
 
 from mikroroom.core.ratelimit import Bucket, Sampler, Tally
 from mikroroom.logs import Line
+from mikroroom.meters import TIMED_MASK, Meters
 from mikroroom.protocol import events
 from mikroroom.protocol.codec import TYPE_OF, Frame, InvalidMessage, decode_request, frame
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
-from mikroroom.protocol.requests import Request
+from mikroroom.protocol.requests import Relay, Request
 from mikroroom.settings import Settings
 from mikroroom.stores.port import Far, Step
 
@@ -40,6 +41,10 @@ class Connection(Protocol):
     def send_all(self, frames: Sequence[Frame]) -> bool:
         """Hand over several at once; False, and none of them sent, if that is too much."""
 
+    @property
+    def waiting(self) -> int:
+        """Bytes that were handed over, and that the client has not taken yet."""
+
     def close(self, code: int, reason: str) -> None:
         """Close the connection after what was handed over before; what cannot be sent soon is dropped."""
 
@@ -48,6 +53,7 @@ class Switchboard(Protocol):
     """What a session needs of its hub."""
 
     settings: Settings
+    meters: Meters
     clock: Callable[[], int]
     ticks: Callable[[], float]
     wall: Callable[[], int]
@@ -105,6 +111,7 @@ class Session:
         "_is_overdue",
         "_join_timer",
         "_logged",
+        "_messages",
         "_refused",
         "_told",
         "address",
@@ -114,6 +121,7 @@ class Session:
         "connection",
         "id",
         "is_closed",
+        "is_ended",
         "is_extra",
         "last_stamp",
         "mailbox",
@@ -123,6 +131,7 @@ class Session:
     def __init__(self, hub: Switchboard, connection: Connection, address: str, opened_at: int) -> None:
         settings = hub.settings
         self._hub = hub
+        self._messages = hub.meters.messages
         self.connection = connection
         self.address = address
         self.opened_at = opened_at
@@ -131,6 +140,7 @@ class Session:
         self.audience: Audience | None = None
         self.mailbox: Numbered | None = None
         self.is_closed = False
+        self.is_ended = False
         self.is_extra = False
         self.last_stamp = 0
         self.allowance = Bucket(settings.message_burst, settings.messages_per_second, hub.ticks())
@@ -160,10 +170,11 @@ class Session:
         """Take a message from the client: act upon it, or keep it until what came before is decided (R7)."""
         if self.is_closed:
             return
-        if not self.allowance.take(self._hub.ticks()):
+        now = self._hub.ticks()
+        if not self.allowance.take(now):
             self._refuse_for_rate()
         elif self._deciding is None:
-            self._act(text)
+            self._act(text, now)
         elif self._deferred_characters + len(text) > DEFERRED_CHARACTERS:
             self.refuse(
                 Refusal(ErrorCode.RATE_LIMITED, "Too much was sent before the last request was decided")
@@ -208,6 +219,7 @@ class Session:
 
     def refuse(self, refusal: Refusal, request_type: str | None = None) -> None:
         """Tell the client that a request was refused (R27). Too many of them end the connection (R31)."""
+        self._hub.meters.refusals[refusal.code] += 1
         self._log_refusal(refusal, request_type)
         error = events.Error(
             "",
@@ -226,6 +238,7 @@ class Session:
             return
         self.is_closed = True
         self.joined()
+        self._hub.meters.closes[code] += 1
         log.info(
             Line(
                 "closed",
@@ -242,7 +255,9 @@ class Session:
 
     def end(self) -> None:
         """The connection is gone. What had come before is still done: a client says ``leave``, and goes."""
-        self.is_closed = True
+        if not self.is_ended:
+            self._hub.meters.connections_ended += 1
+        self.is_closed = self.is_ended = True
         self.joined()
         self.part()
 
@@ -251,10 +266,12 @@ class Session:
         if self._deciding is None:
             self._hub.lose(self)
 
-    def _act(self, text: str) -> None:
+    def _act(self, text: str, came_at: float) -> None:
         request: Request | None = None
         try:
             request = decode_request(text)
+            kind = type(request)
+            number = self._messages[kind] = self._messages[kind] + 1
             if (
                 request.client_seq is not None
                 and self.mailbox is not None
@@ -271,6 +288,8 @@ class Session:
         else:
             if step is not None:
                 self._deciding = asyncio.create_task(self._decide(step, TYPE_OF[type(request)]))
+            elif not number & TIMED_MASK and isinstance(request, Relay):
+                self._hub.meters.relay.observe(self._hub.ticks() - came_at)
 
     async def _decide(self, step: Awaitable[None], name: str) -> None:
         """See a request through that could not be decided at once, and then what came after it."""
@@ -292,7 +311,7 @@ class Session:
         while self._deferred and self._deciding is None:
             text = self._deferred.popleft()
             self._deferred_characters -= len(text)
-            self._act(text)
+            self._act(text, self._hub.ticks())
         if self.is_closed and self._deciding is None:
             self._hub.lose(self)
 
@@ -305,6 +324,7 @@ class Session:
         if self._told.due(self._hub.clock()) is not None:
             self.refuse(Refusal(ErrorCode.RATE_LIMITED, "Too many messages; the last ones were dropped"))
         else:
+            self._hub.meters.refusals[ErrorCode.RATE_LIMITED] += 1
             self._count_refused()
 
     def _log_refusal(self, refusal: Refusal, request_type: str | None) -> None:

@@ -83,6 +83,10 @@ _TALK = tuple(
     f'{{"type":"{TYPE_OF[talk]}",'.encode() for talk in (events.Chat, *events.Relay.__subclasses__())
 )
 
+# How an offer begins, up to the id of the one who offers, which ends with a quotation mark.
+_OFFER = f'{{"type":"{TYPE_OF[events.Offer]}",'.encode()
+_WHO = b'"participantId":"'
+
 # Payloads that stay raw: where they are, how such JSON begins, and what to say of any other. (A
 # ``__post_init__`` of each would take as long again as the decoding.)
 _RAW: Mapping[type, tuple[Callable[[Any], Raw], bytes, str]] = {
@@ -178,6 +182,14 @@ def unnumbered(frame: Frame | bytes) -> Frame:
 def is_talk(frame: Frame | bytes) -> bool:
     """Whether someone says this, and it changes nothing in the room: chat and relays."""
     return frame.startswith(_TALK, HEADROOM)
+
+
+def offerer_of(frame: Frame | bytes) -> str | None:
+    """Who offers, if this is an offer."""
+    if not frame.startswith(_OFFER, HEADROOM):
+        return None
+    begin = frame.index(_WHO, HEADROOM) + len(_WHO)
+    return frame[begin : frame.index(b'"', begin)].decode()
 
 
 def encode(message: events.Message | requests.Message) -> bytes:

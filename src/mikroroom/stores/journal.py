@@ -15,6 +15,7 @@ import fcntl
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future, wait
 from pathlib import Path
@@ -26,6 +27,7 @@ import msgspec
 
 from mikroroom.core.room import Room
 from mikroroom.logs import Line
+from mikroroom.meters import Histogram
 from mikroroom.stores.database import Database, FileLost
 from mikroroom.stores.kept import KeptFile
 from mikroroom.stores.port import Kept
@@ -47,9 +49,13 @@ _START_PATIENCE = 10.0
 
 
 class Journal:
-    """The files in a directory, for one process at a time. To be used on an event loop."""
+    """The files in a directory, for one process at a time. To be used on an event loop.
 
-    def __init__(self, directory: str) -> None:
+    ``times`` is shown how long each writing took.
+    """
+
+    def __init__(self, directory: str, times: Histogram | None = None) -> None:
+        self._times = times
         self._directory = Path(directory)
         self._path = self._directory / "rooms.db"
         self._lock: int | None = None
@@ -90,6 +96,11 @@ class Journal:
         self._lose_track()
         self._reading = self._writer.submit(self._read)
         return self._take_rooms(_START_PATIENCE)
+
+    @property
+    def backlog(self) -> int:
+        """Rooms that are other than on the disk."""
+        return len(self._changed)
 
     def put(self, room: Room) -> None:
         """A room is new, or has changed: write it soon."""
@@ -287,6 +298,7 @@ class Journal:
 
     async def _flush(self, writer: "_Writer") -> None:
         """Write all that has changed until now. What cannot be written has changed still."""
+        began = time.monotonic()
         awaited, self._next_flush = self._next_flush, None
         codes, self._changed = self._changed, {}
         noted, self._noted = self._noted, {}
@@ -309,6 +321,8 @@ class Journal:
             self._written.difference_update(code for code, record in batch.items() if record is None)
             codes = noted = {}
             self._report(None)
+            if self._times is not None:
+                self._times.observe(time.monotonic() - began)
         finally:
             self._noted |= {code: None for code in noted if code in self._taken}
             self._changed |= {code: None for code in codes if code in self._rooms or code in self._written}

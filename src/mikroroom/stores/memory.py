@@ -115,6 +115,10 @@ class MemoryStore:
         active = len(self._rooms) - len(self._latent) - len(self._lingering)
         return structs.replace(local, rooms=active)
 
+    def queues(self) -> Mapping[str, int]:
+        """See ``port.Store``."""
+        return {} if self._journal is None else {"journal": self._journal.backlog}
+
     def trouble(self) -> str | None:
         """See ``port.Store``. The journal's own troubles hold nothing up."""
         return None

@@ -193,5 +193,8 @@ class Store(Protocol):
     async def census(self, local: Census) -> Census:
         """How much goes on with all who share this store; ``local`` has the people of this process."""
 
+    def queues(self) -> Mapping[str, int]:
+        """How much waits here for whoever keeps the rooms, by the name of the queue."""
+
     def trouble(self) -> str | None:
         """Why rooms cannot be changed at the moment; None if all is well."""

@@ -177,6 +177,11 @@ class Channel(WSListener):
             self._writer.send_reuse_external_bytearray(BINARY, bytearray(HEADROOM) + message, HEADROOM)
         return True
 
+    @property
+    def waiting(self) -> int:
+        """Bytes that the client has not taken yet."""
+        return self._transport.get_write_buffer_size() if self._state != OVER else 0
+
     async def drain(self) -> None:
         """Wait until the client has taken most of what was sent, or the channel closes."""
         while self._is_choked and not self._state:

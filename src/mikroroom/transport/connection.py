@@ -59,6 +59,11 @@ class AsgiConnection:
         """Put several there, likewise."""
         return all(map(self.send, frames))
 
+    @property
+    def waiting(self) -> int:
+        """See ``hub.session.Connection``. What the server below holds is not known."""
+        return self._waiting
+
     def close(self, code: int, reason: str) -> None:
         """Close after what is in the outbox. A client that does not take it in time is abandoned."""
         if self._closing is not None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from mikroroom.logs import Line
+from mikroroom.meters import Histogram
 from mikroroom.stores.redis.link import LOOK_EVERY, PAUSES, Link
 from mikroroom.stores.redis.wire import OutOfReach, Refused, Reply, Wire, connect, packed
 
@@ -25,13 +26,26 @@ Open = Callable[[bytes, bytes], None]
 
 
 class Inbox:
-    """The stream of one worker. ``open_letter`` is called with each field and value in it."""
+    """The stream of one worker. ``open_letter`` is called with each field and value in it.
 
-    def __init__(self, link: Link, worker: str, open_letter: Open) -> None:
+    ``delay`` is shown how long what is read has been there, by ``redis_clock``, in milliseconds.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        worker: str,
+        open_letter: Open,
+        *,
+        delay: Histogram,
+        redis_clock: Callable[[], int],
+    ) -> None:
         self._link = link
         self._key = link.key("inbox", worker)
         self._worker = worker
         self._open = open_letter
+        self._delay = delay
+        self._redis_clock = redis_clock
         self._loop = asyncio.get_running_loop()
         self._wire: Wire | None = None
         self.last = b"0-0"
@@ -110,9 +124,11 @@ class Inbox:
         self.problem, self._has_read = None, True
         # Not where the stream has become another one meanwhile.
         if reply and self.last == self._asked:
+            now = self._redis_clock()
             for name, fields in reply[0][1]:
                 self.last = name
                 self._open_all(fields)
+                self._delay.observe(max(0, now - int(name[: name.index(b"-")])) / 1_000)
             self._trim()
         self._ask(wire)
 

@@ -9,10 +9,11 @@ import logging
 import math
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from mikroroom.logs import Line
+from mikroroom.meters import Meters
 from mikroroom.stores.redis.scripts import NAMES, script
 from mikroroom.stores.redis.wire import (
     Argument,
@@ -60,9 +61,12 @@ Ask = Callable[..., Awaitable[Reply]]
 class Call:
     """A command under way, since ``sent_at``. One whose answer is awaited no more is not repeated."""
 
-    __slots__ = ("done", "is_repeatable", "pieces", "sent_at")
+    __slots__ = ("done", "is_repeatable", "name", "pieces", "sent_at")
 
-    def __init__(self, pieces: list[Piece], done: "asyncio.Future[Reply]", *, is_repeatable: bool) -> None:
+    def __init__(
+        self, name: str, pieces: list[Piece], done: "asyncio.Future[Reply]", *, is_repeatable: bool
+    ) -> None:
+        self.name = name
         self.pieces = pieces
         self.done = done
         self.is_repeatable = is_repeatable
@@ -75,7 +79,15 @@ class Link:
     An answer must come within ``patience``, in seconds.
     """
 
-    def __init__(self, url: str, prefix: str, name: str, patience: float = ANSWER_PATIENCE) -> None:
+    def __init__(
+        self,
+        url: str,
+        prefix: str,
+        name: str,
+        patience: float = ANSWER_PATIENCE,
+        meters: Meters | None = None,
+    ) -> None:
+        self._times = (meters or Meters()).store
         self.pool = pool_of(url)
         self._name = name
         self._patience = min(patience, ANSWER_PATIENCE)
@@ -116,15 +128,24 @@ class Link:
 
     def run(self, name: str, *arguments: Argument, is_repeatable: bool = False) -> "asyncio.Future[Reply]":
         """Have a script run, with these arguments after the prefix. See ``call``."""
-        return self.call(
-            b"EVALSHA", script(name).sha, 0, self._prefix, *arguments, is_repeatable=is_repeatable
-        )
+        command = (b"EVALSHA", script(name).sha, 0, self._prefix, *arguments)
+        return self._send_soon(name, command, is_repeatable=is_repeatable)
 
     def call(self, *command: Argument, is_repeatable: bool = False) -> "asyncio.Future[Reply]":
         """Send a command. The answer raises ``OutOfReach`` or ``Refused``."""
+        return self._send_soon("command", command, is_repeatable=is_repeatable)
+
+    @property
+    def under_way(self) -> int:
+        """Commands that wait to be sent, or for their answer."""
+        return len(self._waiting) + len(self._sent)
+
+    def _send_soon(
+        self, name: str, command: Sequence[Argument], *, is_repeatable: bool
+    ) -> "asyncio.Future[Reply]":
         done: asyncio.Future[Reply] = self._loop.create_future()
         done.add_done_callback(_look_at)
-        self._waiting.append(Call(packed(*command), done, is_repeatable=is_repeatable))
+        self._waiting.append(Call(name, packed(*command), done, is_repeatable=is_repeatable))
         if not self._is_flush_due and self._wire is not None:
             self._is_flush_due = True
             self._loop.call_soon(self._flush)
@@ -202,6 +223,7 @@ class Link:
                 wire.cut()
             return
         call = self._sent.popleft()
+        self._times[call.name].observe(self._loop.time() - call.sent_at)
         if call.done.done():
             return
         if isinstance(reply, Refused):

@@ -55,7 +55,8 @@ class Post:
         self._letters: dict[str, Letter] = {}
         self._size = 0
         self._place = 0
-        self._waiting = 0
+        self.waiting = 0
+        """Bytes that Redis has not confirmed yet."""
         self._under_way: set[asyncio.Future[object]] = set()
         self._batches = 0
         self._is_due = False
@@ -99,7 +100,7 @@ class Post:
             self._send()
 
     def _check(self) -> None:
-        if self._waiting > MOST_WAITING:
+        if self.waiting > MOST_WAITING:
             raise Refusal(
                 ErrorCode.SERVER_ERROR, "Who is connected elsewhere cannot be reached now; try again"
             )
@@ -113,7 +114,7 @@ class Post:
         self._place += 1
         size = letter.add(kind, code, what, self._place, said)
         self._size += size
-        self._waiting += size
+        self.waiting += size
         if not self._is_due and (len(self._under_way) < UNDER_WAY or self._size > LARGE):
             self._is_due = True
             asyncio.get_running_loop().call_soon(self._send_soon)
@@ -134,7 +135,7 @@ class Post:
         done.add_done_callback(lambda done: self._sent(done, size))
 
     def _sent(self, done: "asyncio.Future[object]", size: int) -> None:
-        self._waiting -= size
+        self.waiting -= size
         self._under_way.discard(done)
         if done.cancelled() or isinstance(done.exception(), OutOfReach):
             return

@@ -6,6 +6,7 @@ from typing import Any
 
 from mikroroom.core.effects import Effects
 from mikroroom.core.room import Policy, Room
+from mikroroom.meters import Meters
 from mikroroom.settings import Settings
 from mikroroom.stores.port import Census, Counts, Kept, Receiver, Step, Verb
 from mikroroom.stores.redis.commit import KEPT
@@ -23,8 +24,11 @@ REFRESH_EVERY = 3_600.0
 class RedisStore:
     """See ``port.Store``. Each start makes another worker of it."""
 
-    def __init__(self, settings: Settings, policy: Policy, clocks: Clocks) -> None:
+    def __init__(
+        self, settings: Settings, policy: Policy, clocks: Clocks, meters: Meters | None = None
+    ) -> None:
         self._settings = settings
+        self._meters = meters or Meters()
         self._policy = policy
         self._clocks = clocks
         self._worker: Worker | None = None
@@ -42,7 +46,9 @@ class RedisStore:
         self._begin(receiver)
 
     def _begin(self, receiver: Receiver) -> None:
-        self._worker = Worker(self._settings, self._policy, self._clocks, receiver, self._begin_anew)
+        self._worker = Worker(
+            self._settings, self._policy, self._clocks, receiver, self._begin_anew, self._meters
+        )
         self._worker.start()
 
     def _begin_anew(self) -> None:
@@ -110,6 +116,13 @@ class RedisStore:
             copies = self._worker.rooms.copies if self._worker is not None else {}
             return Census(len(copies), local.participants, local.peak)
         return Census(rooms, people, peak)
+
+    def queues(self) -> Mapping[str, int]:
+        """See ``port.Store``."""
+        worker = self._worker
+        if worker is None:
+            return {}
+        return {"redis": worker.link.under_way, "post_bytes": worker.post.waiting}
 
     def trouble(self) -> str | None:
         """See ``port.Store``."""

@@ -13,6 +13,7 @@ from mikroroom.core.effects import Effects
 from mikroroom.core.resume import forsake
 from mikroroom.core.room import Policy, Room
 from mikroroom.logs import Line
+from mikroroom.meters import Meters
 from mikroroom.protocol.codes import CloseCode, Refusal
 from mikroroom.settings import Settings
 from mikroroom.stores.port import Receiver
@@ -62,6 +63,7 @@ class Worker:
         clocks: Clocks,
         receiver: Receiver,
         is_dead: Callable[[], None],
+        meters: Meters,
     ) -> None:
         self.name = secrets.token_hex(4)
         self.loop = asyncio.get_running_loop()
@@ -70,10 +72,13 @@ class Worker:
         self._lease = int(settings.worker_lease * 1_000)
         self._steady = clocks.steady
         prefix = settings.redis_prefix
-        self.link = Link(settings.redis_url, prefix, self.name, settings.worker_lease / ANSWERS_IN_A_LEASE)
+        patience = settings.worker_lease / ANSWERS_IN_A_LEASE
+        self.link = Link(settings.redis_url, prefix, self.name, patience, meters)
         self.post = Post(self.link, self.name)
-        self.inbox = Inbox(self.link, self.name, self._open)
         self.life = Life(self.link, prefix, self.name, settings.worker_lease, clocks.steady, self)
+        self.inbox = Inbox(
+            self.link, self.name, self._open, delay=meters.inbox, redis_clock=self.life.redis_time
+        )
         self.clock = self.life.time if clocks.is_agreed else clocks.steady
         self.rooms = Rooms(
             self.link,
