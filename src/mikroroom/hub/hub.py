@@ -18,16 +18,17 @@ from mikroroom.core import room as rooms
 from mikroroom.core.effects import Effects, Lapsed, Send, WrongToken
 from mikroroom.core.resume import lose
 from mikroroom.core.room import Policy
-from mikroroom.core.rules import act
+from mikroroom.core.rules import act, moderates
 from mikroroom.core.secrets import new_id
 from mikroroom.hub.limits import Limits, LocalCounts
 from mikroroom.hub.lobby import Lobby
 from mikroroom.hub.roster import Roster
 from mikroroom.hub.session import Connection, Session
-from mikroroom.hub.steps import at_once
+from mikroroom.hub.steps import at_once, settled
+from mikroroom.logs import Line
 from mikroroom.meters import Meters
 from mikroroom.protocol import events, requests
-from mikroroom.protocol.codec import HEADROOM, Frame, frame, offerer_of, to_event
+from mikroroom.protocol.codec import HEADROOM, TYPE_OF, Frame, frame, offerer_of, to_event
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
 from mikroroom.protocol.requests import Request
 from mikroroom.settings import Settings
@@ -181,9 +182,10 @@ class Hub:
                 participant_id, code = session.id, session.code
                 if session.audience is None or participant_id is None or code is None:
                     raise _unseated(session)
-                return self._store.transact(
+                step = self._store.transact(
                     code, lambda room, now: act(room, participant_id, request, now, self._policy)
                 )
+                return at_once(_tell_of(request, participant_id, code, step)) if moderates(request) else step
 
     def lose(self, session: Session) -> None:
         """A connection is gone, or being closed: its participant is lost, not gone by word (R4, R41)."""
@@ -414,3 +416,18 @@ def _unseated(session: Session) -> Refusal:
     """Why someone who is no participant may not speak."""
     what = "Wait to be admitted first" if session.id is not None else "Join a room first"
     return Refusal(ErrorCode.NOT_IN_ROOM, what)
+
+
+async def _tell_of(request: Request, participant_id: str, code: str, step: Step) -> None:
+    """What a moderator has done, once it is done. A verb may be applied twice, so it cannot tell of itself."""
+    await settled(step)
+    action = request.action if isinstance(request, requests.ModeratorAction) else TYPE_OF[type(request)]
+    log.info(
+        Line(
+            "moderated",
+            room=code,
+            participant=participant_id,
+            action=action,
+            target=getattr(request, "target_id", None),
+        )
+    )
