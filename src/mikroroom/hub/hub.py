@@ -150,6 +150,10 @@ class Hub:
         """Why nobody should be sent here now; None if all is well."""
         return "The server is stopping" if self.is_stopping else self._store.trouble()
 
+    def keeps_rooms(self) -> bool:
+        """Whether what changes in rooms outlives this process, as far as it should."""
+        return self._store.keeps()
+
     def connect(
         self, connection: Connection, address: str, opened_at: int, *, is_extra: bool = False
     ) -> Session:
@@ -419,7 +423,7 @@ def _unseated(session: Session) -> Refusal:
 
 
 async def _tell_of(request: Request, participant_id: str, code: str, step: Step) -> None:
-    """What a moderator has done, once it is done. A verb may be applied twice, so it cannot tell of itself."""
+    """What a moderator has done, once it is done: a verb may be applied twice, and cannot tell of itself."""
     await settled(step)
     action = request.action if isinstance(request, requests.ModeratorAction) else TYPE_OF[type(request)]
     log.info(

@@ -84,6 +84,9 @@ def _gauges(hub: Hub, there: Presence) -> Iterable[Family]:
     is_ready = float(hub.trouble() is None)
     open_now = meters.connections_opened - meters.connections_ended
     yield gauge("ready", "1 if people may be sent here, as /ready says", is_ready)
+    yield gauge(
+        "rooms_kept", "1 if changes in rooms are kept: on the disk, in Redis", float(hub.keeps_rooms())
+    )
     yield gauge("connections", "WebSocket connections", open_now)
     yield gauge("participants", "Participants connected here", there.participants)
     yield gauge("waiting_participants", "People in waiting rooms here", there.waiting)
