@@ -143,6 +143,13 @@ async def test_rooms_that_are_not_written_are_told_of(serve: Serve, tmp_path: Pa
         assert (await scrape(without))["mikroroom_rooms_kept"] == 1
 
 
+async def test_room_that_is_refused_over_http_is_counted(app_with: AppWith) -> None:
+    async with visit(app_with(max_latent_rooms=0)) as client:
+        assert (await client.post("/api/rooms")).status_code == 429
+        told = read((await client.get("/metrics")).text)
+    assert told['mikroroom_refusals_total{code="ROOM_LIMIT"}'] == 1
+
+
 async def test_storm_of_scrapes_is_one_reading(app_with: AppWith, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LASTING", 3600.0)
     app = app_with()

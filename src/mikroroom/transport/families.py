@@ -115,7 +115,7 @@ def _counters(hub: Hub) -> Iterable[Family]:
     yield counter("suspensions", "Connections lost by people who may come back", meters.suspensions)
     yield counter("resumes", "People that came back: all replayed, or by a snapshot", resumes, "how")
     yield counter("messages", "Messages of clients that were understood", messages, "type")
-    yield counter("refusals", "Messages of clients that were refused", refusals, "code")
+    yield counter("refusals", "What clients asked for that was refused", refusals, "code")
     yield counter("warnings", "What the log warns of at most once a second", warnings, "event")
     yield counter("loop_blocks", "How often the event loop was blocked", meters.loop_blocks)
     yield counter("loop_blocked_seconds", "For how long the event loop was blocked", meters.loop_blocked)
