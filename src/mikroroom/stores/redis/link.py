@@ -8,6 +8,7 @@ import asyncio
 import logging
 import math
 import random
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -194,7 +195,7 @@ class Link:
         self._flush()
         while not wire.is_lost.done():
             await asyncio.wait((wire.is_lost,), timeout=min(LOOK_EVERY, self._patience / 2))
-            if self._sent and self._loop.time() - self._sent[0].sent_at > self._patience:
+            if self._sent and time.monotonic() - self._sent[0].sent_at > self._patience:
                 raise OutOfReach(f"no answer within {self._patience:g} seconds")
         raise OutOfReach(self.problem or "the connection was lost")
 
@@ -202,7 +203,8 @@ class Link:
         self._is_flush_due = False
         if self._wire is None:
             return
-        now = self._loop.time()
+        # The loop's own clock may stand still for a millisecond, in which many an answer comes.
+        now = time.monotonic()
         pieces: list[Piece] = []
         for call in self._waiting:
             if not call.done.done():
@@ -223,7 +225,7 @@ class Link:
                 wire.cut()
             return
         call = self._sent.popleft()
-        self._times[call.name].observe(self._loop.time() - call.sent_at)
+        self._times[call.name].observe(time.monotonic() - call.sent_at)
         if call.done.done():
             return
         if isinstance(reply, Refused):
