@@ -1,5 +1,6 @@
 #!/bin/sh
-# Install what some tests need beyond Python: a browser, a reverse proxy, a Redis, a maker of certificates, and npm.
+# Install what some tests need beyond Python: a browser, a reverse proxy, a Redis, a Prometheus, a maker of
+# certificates, npm, and what the commands in docs/operations.md use.
 # Never fatal: a test that misses its program says so and is skipped (or, with CI=true, fails).
 
 wanted=""
@@ -8,6 +9,9 @@ command -v chromium >/dev/null || wanted="$wanted chromium"
 command -v redis-server >/dev/null || command -v valkey-server >/dev/null || wanted="$wanted redis-server"
 command -v openssl >/dev/null || wanted="$wanted openssl"
 command -v npm >/dev/null || wanted="$wanted npm"
+command -v promtool >/dev/null || wanted="$wanted prometheus"
+command -v curl >/dev/null || wanted="$wanted curl"
+command -v jq >/dev/null || wanted="$wanted jq"
 [ -n "$wanted" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
@@ -15,7 +19,7 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     exit 0
 fi
 
-# Neither the web server nor the Redis of a test must start as a service of the machine.
+# No web server, Redis or Prometheus of a test must start as a service of the machine.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
     trap 'rm -f "$policy"' EXIT
