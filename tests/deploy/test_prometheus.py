@@ -93,6 +93,15 @@ class Prometheus:
                 stderr=output,
             )
 
+    async def is_up(self) -> None:
+        """Wait until it answers questions."""
+
+        async def is_ready() -> bool:
+            async with httpx.AsyncClient(base_url=self.url, trust_env=False) as http:
+                return (await http.get("/-/ready")).status_code == 200
+
+        await self.until(is_ready, "up")
+
     async def asks(self, path: str, **parameters: str) -> Any:
         """What the API answers."""
         async with httpx.AsyncClient(base_url=self.url, trust_env=False) as http:
@@ -137,13 +146,16 @@ async def site(redis: RedisServer, tmp_path: Path) -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-def prometheus(site: Server, tmp_path: Path) -> Iterator[Prometheus]:
+async def prometheus(site: Server, tmp_path: Path) -> AsyncIterator[Prometheus]:
     """One that asks the site."""
     folder = tmp_path / "prometheus"
     folder.mkdir()
     process = Prometheus(folder, site.url.removeprefix("http://"))
-    yield process
-    process.ends()
+    try:
+        await process.is_up()
+        yield process
+    finally:
+        process.ends()
 
 
 def test_configuration_and_rules_are_what_prometheus_reads() -> None:
