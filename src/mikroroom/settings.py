@@ -111,6 +111,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             le=300,
         ),
     ] = 10.0
+    hang_timeout: Annotated[
+        float,
+        _about(
+            "Seconds after which a worker of `mikroroom serve` that shows no sign of life is killed and "
+            "replaced; 0 is never",
+            ge=0,
+            le=3600,
+        ),
+    ] = 30.0
     allowed_origins: Annotated[
         tuple[Origin, ...],
         _about(

@@ -77,6 +77,11 @@ class Roster:
         # Those whose mailbox is on its way here from another worker.
         self._arrivals: dict[str, _Arrival] = {}
 
+    @property
+    def rooms(self) -> int:
+        """In how many rooms there is somebody of this process."""
+        return len(self._audiences)
+
     def get(self, participant_id: str) -> Person | None:
         """Someone, if it can be reached here."""
         return self._people.get(participant_id)
