@@ -73,7 +73,7 @@ def serve(chosen: Settings) -> int:
         log.error(Line("cannot listen", reason=error))
         return 1
     run = serving.serve_alone if chosen.workers == 1 else supervisor.supervise
-    return run(chosen, inherited.service, notifier)
+    return run(chosen, inherited, notifier)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -22,19 +22,22 @@ import sys
 import time
 from collections.abc import Sequence
 from math import ceil
+from pathlib import Path
 from types import FrameType
 from typing import NamedTuple, Protocol
 
 import uvicorn
+from msgspec import structs
 from starlette.applications import Starlette
 
 from mikroroom.app import create_app
 from mikroroom.hub.hub import Hub
 from mikroroom.logs import Line
 from mikroroom.settings import Settings, SettingsError
-from mikroroom.systemd import Notifier
+from mikroroom.systemd import NOTHING_INHERITED, Inherited, Notifier
 from mikroroom.transport.bounded import BoundedProtocol
 from mikroroom.transport.guard import GuardedProtocol
+from mikroroom.transport.metrics import Metrics, metrics_app
 from mikroroom.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -67,15 +70,24 @@ def stop_when_told() -> None:
 
 
 class Listeners(NamedTuple):
-    """Sockets that listen, and where they are to be found."""
+    """Sockets that listen, and where they are to be found; and those for metrics, if they have their own."""
 
     sockets: Sequence[socket.socket]
     urls: Sequence[str]
+    metrics: Sequence[socket.socket] = ()
 
     def tell(self, workers: int | None = None) -> None:
         """Log where the service is, and by how many it is served if it is not one."""
         for url in self.urls:
             log.info(Line("listening", url=url, workers=workers))
+        for listener in self.metrics:
+            host, port = listener.getsockname()[:2]
+            log.info(Line("listening", url=f"http://{_bracketed(host)}:{port}/metrics"))
+
+    def close(self) -> None:
+        """Close this process's hold on them."""
+        for listener in (*self.sockets, *self.metrics):
+            listener.close()
 
 
 class Onlooker(Protocol):
@@ -121,7 +133,7 @@ class Alone:
 
 
 def serve_alone(
-    chosen: Settings, inherited: Sequence[socket.socket] = (), notifier: Notifier | None = None
+    chosen: Settings, inherited: Inherited = NOTHING_INHERITED, notifier: Notifier | None = None
 ) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit code.
 
@@ -133,53 +145,65 @@ def serve_alone(
         log.error(reason.line)
         return 1
     onlooker = Alone(listeners, notifier or Notifier({}), has_certificate=bool(chosen.tls_certificate))
-    return serve(chosen, listeners.sockets, onlooker)
+    return serve(chosen, listeners, onlooker)
 
 
-def serve(chosen: Settings, listeners: Sequence[socket.socket], onlooker: Onlooker) -> int:
-    """Serve on these until SIGTERM or SIGINT. Returns the exit code."""
+def serve(chosen: Settings, listeners: Listeners, onlooker: Onlooker, directory: Path | None = None) -> int:
+    """Serve on these until SIGTERM or SIGINT. Returns the exit code.
+
+    In the ``directory``, if there is one, are the others that serve on them too.
+    """
     try:
         tls = _tls(chosen)
         protocol = _websocket_protocol(chosen)
-        server = _Server(chosen, _app(chosen), protocol, tls, onlooker)
+        server = _Server(
+            chosen, _app(chosen, listeners), protocol, tls, onlooker, listeners.metrics, directory
+        )
     except CannotServe as reason:
         log.error(reason.line)
         return 1
     try:
-        server.run(sockets=list(listeners))
+        server.run(sockets=list(listeners.sockets))
     except SystemExit as stop:
         # The server below us leaves this way if the app does not start, and has logged why.
         return 1 if stop.code else 0
     return 0
 
 
-def listen_or_tell(chosen: Settings, inherited: Sequence[socket.socket] = ()) -> Listeners:
-    """Those that listen already, with our options; without any, as ``listen``.
+def listen_or_tell(chosen: Settings, inherited: Inherited = NOTHING_INHERITED) -> Listeners:
+    """Those that listen already, with our options; where there are none, as ``listen``.
 
     Raises ``CannotServe`` if that cannot be.
     """
-    if inherited:
-        for listener in inherited:
+    metrics: Sequence[socket.socket] = inherited.metrics
+    if not metrics and chosen.metrics == "on" and chosen.metrics_port:
+        metrics = _listen_or_tell(chosen, chosen.metrics_host, chosen.metrics_port)
+    if inherited.service:
+        for listener in inherited.service:
             _set_options(listener, chosen)
-        return Listeners(inherited, [_url(chosen, listener) for listener in inherited])
-    where = {"host": chosen.host, "port": chosen.port}
+        return Listeners(inherited.service, [_url(chosen, one) for one in inherited.service], metrics)
+    listeners = _listen_or_tell(chosen, chosen.host, chosen.port)
+    # One address, though a name such as localhost may have several sockets.
+    return Listeners(listeners, [_web(chosen, chosen.host, listeners[0].getsockname()[1])], metrics)
+
+
+def _listen_or_tell(chosen: Settings, host: str, port: int) -> Sequence[socket.socket]:
     try:
-        listeners = listen(chosen)
+        return listen(chosen, host, port)
     except UnicodeError as error:  # of a name that cannot be looked up (RFC 5890)
-        raise CannotServe(Line("cannot listen", **where, reason="not a host name")) from error
+        raise CannotServe(Line("cannot listen", host=host, port=port, reason="not a host name")) from error
     except OSError as error:
         hint = _HINTS.get(error.errno or 0)
-        raise CannotServe(Line("cannot listen", **where, reason=error.strerror, hint=hint)) from error
-    # One address, though a name such as localhost may have several sockets.
-    return Listeners(listeners, [_web(chosen, chosen.host, listeners[0].getsockname()[1])])
+        raise CannotServe(
+            Line("cannot listen", host=host, port=port, reason=error.strerror, hint=hint)
+        ) from error
 
 
-def listen(chosen: Settings) -> list[socket.socket]:
+def listen(chosen: Settings, host: str, port: int) -> list[socket.socket]:
     """A listening socket for each address of the host, on one port. Raises ``OSError`` if that cannot be."""
     listeners: list[socket.socket] = []
     absent: list[OSError] = []
-    port = chosen.port
-    found = socket.getaddrinfo(chosen.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     for family, _, _, _, address in dict.fromkeys(found):
         listener = None
         try:
@@ -187,7 +211,7 @@ def listen(chosen: Settings) -> list[socket.socket]:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 # `::` is everything; any other IPv6 address is itself alone.
-                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, chosen.host != "::")
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, host != "::")
             _set_options(listener, chosen)
             listener.bind((address[0], port, *address[2:]))
             listener.listen(BACKLOG)
@@ -219,7 +243,11 @@ def _url(chosen: Settings, listener: socket.socket) -> str:
 
 def _web(chosen: Settings, host: str, port: int) -> str:
     scheme = "https" if chosen.tls_certificate else "http"
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{chosen.root_path}"
+    return f"{scheme}://{_bracketed(host)}:{port}{chosen.root_path}"
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _set_options(listener: socket.socket, chosen: Settings) -> None:
@@ -274,7 +302,10 @@ def _websocket_protocol(chosen: Settings) -> type[asyncio.Protocol]:
     return protocol
 
 
-def _app(chosen: Settings) -> Starlette:
+def _app(chosen: Settings, listeners: Listeners) -> Starlette:
+    if listeners.metrics:
+        # Whoever made the socket: what is told there is told nowhere else.
+        chosen = structs.replace(chosen, metrics_port=listeners.metrics[0].getsockname()[1])
     try:
         return create_app(chosen)
     except ImportError as error:
@@ -296,12 +327,17 @@ class _Server(uvicorn.Server):
         protocol: type[asyncio.Protocol],
         tls: ssl.SSLContext | None,
         onlooker: Onlooker,
+        metrics: Sequence[socket.socket],
+        directory: Path | None,
     ) -> None:
         self.chosen = chosen
         self.tls = tls
         self.onlooker = onlooker
         self.pulse: asyncio.TimerHandle | None = None
         self.hub: Hub = app.state.hub
+        self.metrics: Metrics = app.state.metrics
+        self._metrics_server = _MetricsServer(metrics_app(app), metrics) if metrics else None
+        self._directory = directory
         self._watchdog: Watchdog | None = None
         super().__init__(
             uvicorn.Config(
@@ -332,6 +368,10 @@ class _Server(uvicorn.Server):
         if self.onlooker.takes_hangup:
             loop.add_signal_handler(signal.SIGHUP, self.renew_certificate)
         await super().startup(sockets)
+        if self._directory is not None:
+            await self.metrics.answer_others(self._directory, str(os.getpid()))
+        if self._metrics_server is not None:
+            await self._metrics_server.startup()
         _keep_house()
         if self.started:
             if self.chosen.loop_patience:
@@ -372,6 +412,9 @@ class _Server(uvicorn.Server):
         left = self.chosen.shutdown_timeout - (time.monotonic() - began)
         self.config.timeout_graceful_shutdown = max(0, ceil(left))
         await super().shutdown(sockets)
+        self.metrics.stop()
+        if self._metrics_server is not None:
+            await self._metrics_server.shutdown()
         if self._watchdog is not None:
             self._watchdog.stop()
         if self.pulse is not None:
@@ -382,6 +425,36 @@ class _Server(uvicorn.Server):
         """Stop in good order; a second Ctrl-C stops at once. (The stock method dies of the signal, after.)"""
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
+
+
+class _MetricsServer(uvicorn.Server):
+    """A second server in the same event loop, which ends with the first."""
+
+    def __init__(self, app: Starlette, listeners: Sequence[socket.socket]) -> None:
+        # It has nothing to start, and who scrapes can come again.
+        config = uvicorn.Config(
+            app,
+            http=BoundedProtocol,
+            ws="none",
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+            log_config=None,
+            proxy_headers=False,
+            server_header=False,
+            access_log=False,
+        )
+        super().__init__(config)
+        self._listeners = list(listeners)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """See ``uvicorn.Server``. It has its own sockets."""
+        self.config.load()
+        self.lifespan = self.config.lifespan_class(self.config)
+        await super().startup(self._listeners)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """See ``uvicorn.Server``."""
+        await super().shutdown(self._listeners)
 
 
 def _keep_house() -> None:

@@ -28,20 +28,23 @@ import logging
 import multiprocessing
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
+from typing import NamedTuple
 
 from mikroroom import logs, serving
 from mikroroom.logs import Line
 from mikroroom.serving import CannotServe, Listeners
 from mikroroom.settings import Settings
-from mikroroom.systemd import Notifier
+from mikroroom.systemd import NOTHING_INHERITED, Inherited, Notifier
+from mikroroom.transport.metrics import socket_of
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +65,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def supervise(
-    chosen: Settings, inherited: Sequence[socket.socket] = (), notifier: Notifier | None = None
+    chosen: Settings, inherited: Inherited = NOTHING_INHERITED, notifier: Notifier | None = None
 ) -> int:
     """Serve with ``chosen.workers`` processes until SIGTERM or SIGINT. Returns the exit code.
 
@@ -73,15 +76,24 @@ def supervise(
     except CannotServe as reason:
         log.error(reason.line)
         return 1
-    return asyncio.run(Supervisor(chosen, listeners, notifier or Notifier({})).run())
+    # Where the workers find each other. Nobody else may look into it.
+    with TemporaryDirectory(prefix="mikroroom-", ignore_cleanup_errors=True) as directory:
+        office = Office(chosen, listeners, Path(directory))
+        return asyncio.run(Supervisor(office, notifier or Notifier({})).run())
+
+
+class Office(NamedTuple):
+    """What every worker is given."""
+
+    chosen: Settings
+    listeners: Listeners
+    directory: Path
 
 
 class Worker:
     """A process that serves, as its parent sees it. Raises ``OSError`` if none can be started."""
 
-    def __init__(
-        self, chosen: Settings, listeners: Sequence[socket.socket], on_end: "Callable[[Worker], None]"
-    ) -> None:
+    def __init__(self, office: Office, on_end: "Callable[[Worker], None]") -> None:
         self.is_serving = False
         # Seconds without a sign of life, once it serves.
         self.silence = 0.0
@@ -92,7 +104,7 @@ class Worker:
         self._began = time.monotonic()
         self._line, far_end = _SPAWN.Pipe(duplex=False)
         # A daemon: should the parent fail, it does not wait for its workers to end by themselves.
-        self._process = _SPAWN.Process(target=work, args=(chosen, listeners, far_end), daemon=True)
+        self._process = _SPAWN.Process(target=work, args=(office, far_end), daemon=True)
         # What it is told before it can obey has to wait until then. It inherits the mask.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
@@ -155,9 +167,10 @@ class Worker:
 class Supervisor:
     """The parent of the workers, which keeps as many as were asked for."""
 
-    def __init__(self, chosen: Settings, listeners: Listeners, notifier: Notifier) -> None:
-        self._chosen = chosen
-        self._listeners = listeners
+    def __init__(self, office: Office, notifier: Notifier) -> None:
+        self._office = office
+        self._chosen = office.chosen
+        self._listeners = office.listeners
         self._notifier = notifier
         # All that have not ended, and of those the ones that are to go on serving.
         self._alive: set[Worker] = set()
@@ -290,7 +303,7 @@ class Supervisor:
 
     async def _start(self) -> Worker | None:
         try:
-            worker = Worker(self._chosen, self._listeners.sockets, self._bid_farewell)
+            worker = Worker(self._office, self._bid_farewell)
         except OSError as error:
             log.error(Line("worker-failed", reason=error.strerror))
             return None
@@ -308,6 +321,7 @@ class Supervisor:
 
     def _bid_farewell(self, worker: Worker) -> None:
         """A worker has ended; if that was not its time, it is missed."""
+        socket_of(self._office.directory, str(worker.pid)).unlink(missing_ok=True)
         self._alive.discard(worker)
         if worker in self._staff:
             self._staff.remove(worker)
@@ -321,8 +335,7 @@ class Supervisor:
         workers = tuple(self._alive)
         if workers:
             log.info(Line("stopping", workers=len(workers)))
-        for listener in self._listeners.sockets:
-            listener.close()
+        self._listeners.close()
         self._staff.clear()
         await self._dismiss(workers)
         if workers:
@@ -344,8 +357,9 @@ class Supervisor:
             await worker.ended.wait()
 
 
-def work(chosen: Settings, listeners: Sequence[socket.socket], line: Connection) -> None:
+def work(office: Office, line: Connection) -> None:
     """Serve as a worker, which this process is. It says down the ``line`` to its parent that it does."""
+    chosen = office.chosen
     serving.stop_when_told()
     # To be replaced is for the parent to say: this comes to everyone when a terminal closes.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -355,7 +369,7 @@ def work(chosen: Settings, listeners: Sequence[socket.socket], line: Connection)
     patience = chosen.shutdown_timeout + GRACE
     Thread(target=_stop_when_orphaned, args=(patience,), daemon=True).start()
 
-    sys.exit(serving.serve(chosen, listeners, Employed(line)))
+    sys.exit(serving.serve(chosen, office.listeners, Employed(line), office.directory))
 
 
 class Employed:

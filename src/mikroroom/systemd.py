@@ -26,6 +26,9 @@ class Inherited(NamedTuple):
     metrics: tuple[socket.socket, ...] = ()
 
 
+NOTHING_INHERITED = Inherited()
+
+
 def inherited(environ: MutableMapping[str, str] = os.environ) -> Inherited:
     """Take the sockets over that systemd, or another that does as it does, has opened for this process.
 
