@@ -93,6 +93,8 @@ class Nginx:
         self._certificate = certificate
         self._has_prefix = prefix
         self._listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(1 if prefix else 2)]
+        for listener in self._listeners:
+            listener.setblocking(False)  # or a worker that wakes up in vain would stand still in it
         self.port, *others = (listener.getsockname()[1] for listener in self._listeners)
         self.plain_port = others[0] if others else 0
         self._process: subprocess.Popen[bytes] | None = None
