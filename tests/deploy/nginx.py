@@ -241,7 +241,8 @@ def _servers(servers: Sequence[str]) -> dict[str, str]:
     first, second = servers
     return {
         "server 127.0.0.1:3000;": "",
+        "#zone mikroroom_servers 64k;": "zone mikroroom_servers 64k;",
         "#least_conn;": "least_conn;",
-        "#server 127.0.0.1:3001 fail_timeout=2s;": f"server {first} fail_timeout=2s;",
-        "#server 127.0.0.1:3002 fail_timeout=2s;": f"server {second} fail_timeout=2s;",
+        "#server 127.0.0.1:3001 max_fails=0;": f"server {first} max_fails=0;",
+        "#server 127.0.0.1:3002 max_fails=0;": f"server {second} max_fails=0;",
     }

@@ -111,7 +111,7 @@ async def test_size_of_a_request_decides_the_answer(site: Nginx, asked: bytes, s
 
 async def test_one_address_cannot_take_all_connections(upstream: Upstream, front: Front) -> None:
     server = await upstream(connections_per_minute=0)
-    nginx = front(server, changes={"limit_conn mikroroom 200;": "limit_conn mikroroom 3;"})
+    nginx = front(server, changes={"limit_conn mikroroom_clients 200;": "limit_conn mikroroom_clients 3;"})
     async with AsyncExitStack() as others:
         async with nginx.dial("127.8.0.1"):
             for _ in range(2):
@@ -128,7 +128,7 @@ async def test_network_of_ipv6_counts_as_one_client(upstream: Upstream, front: F
     nginx = front(
         server,
         extra="set_real_ip_from 127.0.0.1; real_ip_header X-Test-Address;",
-        changes={"limit_conn mikroroom 200;": "limit_conn mikroroom 2;"},
+        changes={"limit_conn mikroroom_clients 200;": "limit_conn mikroroom_clients 2;"},
     )
     async with AsyncExitStack() as connections:
 
