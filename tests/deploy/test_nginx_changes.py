@@ -104,9 +104,9 @@ async def test_people_of_a_server_that_ends_come_back_by_the_other(cluster: Clus
     nginx = front(*(f"127.0.0.1:{worker.port}" for worker in cluster.workers))
     async with meeting(nginx) as (ada, bob):
         # Wherever the two are: each of them is on a server that stops, and on one that is killed.
-        for number, ends in enumerate([Server.stops, Server.stops, Server.dies, Server.dies]):
+        for number, is_killed in enumerate([False, False, True, True]):
             server = cluster.workers[number % 2]
-            await ends(server)
+            await (server.dies() if is_killed else server.stops())
             await talk(ada, bob, f"still here ({number})")
             await talk(bob, ada, f"so am I ({number})")
             await server.starts()
