@@ -1,11 +1,12 @@
 #!/bin/sh
-# Install what some tests need beyond Python: a browser, a reverse proxy, a Redis, a maker of certificates, and npm.
+# Install what some tests need beyond Python: a browser, a reverse proxy, a Redis, a TURN server, a maker of certificates, and npm.
 # Never fatal: a test that misses its program says so and is skipped (or, with CI=true, fails).
 
 wanted=""
 command -v chromium >/dev/null || wanted="$wanted chromium"
 [ -x /usr/sbin/nginx ] || command -v nginx >/dev/null || wanted="$wanted nginx-light"
 command -v redis-server >/dev/null || command -v valkey-server >/dev/null || wanted="$wanted redis-server"
+command -v turnserver >/dev/null || wanted="$wanted coturn"
 command -v openssl >/dev/null || wanted="$wanted openssl"
 command -v npm >/dev/null || wanted="$wanted npm"
 [ -n "$wanted" ] || exit 0

@@ -190,6 +190,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rooms_per_minute: Annotated[
         int, _about("Attempts to make a room per address and minute; 0 is no limit", ge=0, le=1_000_000)
     ] = 10
+    configs_per_minute: Annotated[
+        int, _about("Requests for `/config` per address and minute; 0 is no limit", ge=0, le=1_000_000)
+    ] = 60
     guesses_per_minute: Annotated[
         int,
         _about("Wrong passwords, codes and tokens per address and minute; 0 is no limit", ge=0, le=1_000_000),

@@ -16,12 +16,14 @@ from msgspec import UNSET
 from mikroroom.clock import steady_ms, wall_ms
 from mikroroom.core import room as rooms
 from mikroroom.core.effects import Effects, Lapsed, Send, WrongToken
+from mikroroom.core.ice import IceConfiguration, IceSource, TurnLogin
 from mikroroom.core.resume import lose
 from mikroroom.core.room import Policy
 from mikroroom.core.rules import act
 from mikroroom.core.secrets import new_id
 from mikroroom.hub.limits import Limits, LocalCounts
 from mikroroom.hub.lobby import Lobby
+from mikroroom.hub.renewals import TOGETHER, Renewals
 from mikroroom.hub.roster import Roster
 from mikroroom.hub.session import Connection, Session
 from mikroroom.hub.steps import at_once
@@ -87,7 +89,18 @@ class Hub:
             random=random,
             clock=clock,
         )
-        self.roster = Roster(settings, self.limits, self.counts, store, meters=self.meters, clock=clock)
+        self._ice = _ice_source(settings)
+        # Half of their time is left then: enough for whoever is away, or asleep, when they come.
+        self._renewals = Renewals(self._ice.ttl * 500 if self._ice.is_short_lived else 0, clock)
+        self.roster = Roster(
+            settings,
+            store,
+            limits=self.limits,
+            counts=self.counts,
+            renewals=self._renewals,
+            meters=self.meters,
+            clock=clock,
+        )
         self._random = random
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tidying: asyncio.TimerHandle | None = None
@@ -148,6 +161,10 @@ class Hub:
     def trouble(self) -> str | None:
         """Why nobody should be sent here now; None if all is well."""
         return "The server is stopping" if self.is_stopping else self._store.trouble()
+
+    def ice_configuration(self) -> IceConfiguration:
+        """ICE servers for one browser, with TURN credentials of its own where they are made by us."""
+        return self._ice.issue(self.wall() // 1_000, new_id(self._random))
 
     def connect(
         self, connection: Connection, address: str, opened_at: int, *, is_extra: bool = False
@@ -389,11 +406,26 @@ class Hub:
             self._store.make_up_for(int(late * 1_000))
         elif self._store.tidy():
             self._tidy_later(TIDY_SOON)
+        if self._renew():
+            self._tidy_later(TIDY_SOON)
         self.limits.prune(self.clock())
         self._setup.prune()
         owed, self._owed = self._owed, {}
         for participant_id, (code, connection_id) in owed.items():
             self._take_out(participant_id, code, connection_id)
+
+    def _renew(self) -> bool:
+        """Give fresh TURN credentials to whose turn it is; whether it may be somebody else's already."""
+        due = self._renewals.due()
+        for participant_id in due:
+            person = self.roster.get(participant_id)
+            if person is not None and person.code is not None:
+                fresh = self.ice_configuration()
+                event = events.IceServers(
+                    person.code, participant_id, fresh.ice_servers, self._ice.ttl, timestamp=self.wall()
+                )
+                person.send(frame(event))
+        return len(due) == TOGETHER
 
     def _tidy_later(self, seconds: float) -> float:
         """Tidy in so many seconds, and not before. Returns by how many this time was late."""
@@ -414,3 +446,14 @@ def _unseated(session: Session) -> Refusal:
     """Why someone who is no participant may not speak."""
     what = "Wait to be admitted first" if session.id is not None else "Join a room first"
     return Refusal(ErrorCode.NOT_IN_ROOM, what)
+
+
+def _ice_source(settings: Settings) -> IceSource:
+    login = TurnLogin(settings.turn_username, settings.turn_credential) if settings.turn_username else None
+    return IceSource(
+        stun=settings.stun_servers,
+        turn=settings.turn_servers,
+        login=login,
+        secret=settings.turn_secret,
+        ttl=settings.turn_credential_ttl,
+    )

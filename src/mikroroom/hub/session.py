@@ -166,6 +166,11 @@ class Session:
             self._join_timer.cancel()
             self._join_timer = None
 
+    @property
+    def has_joined(self) -> bool:
+        """Whether nothing is expected of it any more: it is in a room or a waiting room, or was in one."""
+        return self._join_timer is None
+
     def receive(self, text: str) -> None:
         """Take a message from the client: act upon it, or keep it until what came before is decided (R7)."""
         if self.is_closed:
