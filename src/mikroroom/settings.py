@@ -498,6 +498,8 @@ def _at_odds(settings: Settings) -> Iterator[Problem]:
     if settings.workers > 1 and not settings.redis_url:
         must = "1, or given together with redis_url: workers share their rooms in Redis"
         yield Problem("workers", must, ("redis_url",))
+    if 0 < settings.hang_timeout < 3:
+        yield Problem("hang_timeout", "0, or at least 3: the signs of life come once a second")
     if settings.tls_certificate and not settings.tls_key:
         yield Problem("tls_certificate", "given together with tls_key", ("tls_key",))
     if settings.tls_key and not settings.tls_certificate:
