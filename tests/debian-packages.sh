@@ -1,5 +1,6 @@
 #!/bin/sh
-# Install what some tests need beyond Python: a browser, a reverse proxy, a Redis, a TURN server, a maker of certificates, and npm.
+# Install what some tests need beyond Python: a browser, a reverse proxy, a Redis, a TURN server, a maker of certificates, npm, and
+# systemd (which a container may lack; it is not started).
 # Never fatal: a test that misses its program says so and is skipped (or, with CI=true, fails).
 
 wanted=""
@@ -9,6 +10,7 @@ command -v redis-server >/dev/null || command -v valkey-server >/dev/null || wan
 command -v turnserver >/dev/null || wanted="$wanted coturn"
 command -v openssl >/dev/null || wanted="$wanted openssl"
 command -v npm >/dev/null || wanted="$wanted npm"
+command -v systemd-socket-activate >/dev/null || wanted="$wanted systemd"
 [ -n "$wanted" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then

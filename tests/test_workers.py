@@ -300,6 +300,42 @@ async def test_a_worker_that_dies_is_started_again_and_the_others_go_on(start: S
     assert len(crew.workers()) == 2
 
 
+async def test_a_worker_whose_loop_hangs_is_killed_and_replaced(start: Start) -> None:
+    crew = await start("--workers=2", "--hang-timeout=3")
+    stuck, other = crew.workers()
+    os.kill(stuck, signal.SIGSTOP)
+    (told,) = await crew.tells("worker-hung")
+    assert (told["pid"], told["level"]) == (stuck, "error")
+    assert told["seconds"] >= 3
+    assert [line["pid"] for line in await crew.tells("worker-died")] == [stuck]
+    await crew.tells("worker-started", 3)
+    assert other in crew.workers()
+    assert await is_answered(crew.url)
+
+
+async def test_nobody_hangs_where_all_stood_still(start: Start) -> None:
+    """A machine that was suspended, say. What a parent did not hear while it slept is no silence."""
+    crew = await start("--workers=2", "--hang-timeout=3")
+    workers = crew.workers()
+    everyone = (crew.process.pid, *workers)
+    for pid in everyone:
+        os.kill(pid, signal.SIGSTOP)
+    await asyncio.sleep(4)
+    for pid in everyone:  # the parent first: it has to wait for the others
+        os.kill(pid, signal.SIGCONT)
+    await asyncio.sleep(1.5)  # that it looks again
+    assert crew.told("worker-hung") == []
+    assert crew.workers() == workers
+
+
+async def test_workers_of_a_parent_that_does_not_listen_go_on(start: Start) -> None:
+    crew = await start("--workers=2", "--hang-timeout=0")
+    crew.asks(signal.SIGSTOP)
+    assert await is_answered(crew.url)
+    crew.asks(signal.SIGCONT)
+    assert crew.told("worker-hung") == []
+
+
 async def test_workers_of_a_parent_that_was_killed_stop_in_good_order(start: Start) -> None:
     crew = await start("--workers=2")
     workers = crew.workers()

@@ -125,7 +125,7 @@ class Alone:
 
     def beats(self, rooms: int, participants: int) -> None:
         """See ``Onlooker``."""
-        self._notifier.alive(f"{participants} participants in {rooms} rooms")
+        self._notifier.alive(f"participants: {participants}, rooms: {rooms}")
 
     def stops(self) -> None:
         """See ``Onlooker``."""

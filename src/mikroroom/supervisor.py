@@ -260,7 +260,7 @@ class Supervisor:
 
     async def _tell_how_it_goes(self) -> None:
         while True:
-            self._notifier.alive(f"{len(self._staff)} of {self._chosen.workers} workers serve")
+            self._notifier.alive(f"workers: {len(self._staff)} of {self._chosen.workers}")
             await asyncio.sleep(self._notifier.period)
 
     async def _end_hangs(self) -> None:

@@ -8,7 +8,7 @@ whatever is told is told to nobody.
 import os
 import socket
 from collections.abc import MutableMapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
 # The first file descriptor that is handed over.
@@ -37,13 +37,18 @@ def inherited(environ: MutableMapping[str, str] = os.environ) -> Inherited:
     count, pid, names = (environ.pop(name, "") for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"))
     if not count.isdecimal() or pid != str(os.getpid()):
         return Inherited()
-    sockets: dict[bool, list[socket.socket]] = {False: [], True: []}
     # A name that is missing names nothing.
-    for number, name in zip(
-        range(FIRST, FIRST + int(count)), names.split(":") + [""] * int(count), strict=False
-    ):
-        sockets[name == METRICS].append(_listener(number))
-    return Inherited(tuple(sockets[False]), tuple(sockets[True]))
+    called = [*names.split(":"), *([""] * int(count))]
+    taken: dict[bool, list[socket.socket]] = {False: [], True: []}
+    with ExitStack() as undone:
+        for number, name in zip(range(FIRST, FIRST + int(count)), called, strict=False):
+            listener = undone.enter_context(socket.socket(fileno=number))
+            if not _listens(listener):
+                raise OSError(f"file descriptor {number} is no listening stream socket")
+            listener.set_inheritable(False)
+            taken[name == METRICS].append(listener)
+        undone.pop_all()
+    return Inherited(tuple(taken[False]), tuple(taken[True]))
 
 
 class Notifier:
@@ -90,15 +95,5 @@ class Notifier:
             line.sendto("\n".join(news).encode(), address)
 
 
-def _listener(number: int) -> socket.socket:
-    os.set_inheritable(number, False)
-    listener = socket.socket(fileno=number)
-    try:
-        if listener.type != socket.SOCK_STREAM or not listener.getsockopt(
-            socket.SOL_SOCKET, socket.SO_ACCEPTCONN
-        ):
-            raise OSError(f"file descriptor {number} is no listening stream socket")
-    except OSError:
-        listener.detach()
-        raise
-    return listener
+def _listens(one: socket.socket) -> bool:
+    return one.type == socket.SOCK_STREAM and bool(one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))

@@ -1,7 +1,8 @@
 """A ``Box``: a systemd of its own, on a copy of this machine's files, in which anything may be done.
 
-It has its own processes, mounts and host name, and the network of the machine: what listens in it on 127.0.0.1 is
-reached from here. What is written in it is kept in memory and gone with it. Needs root and Linux namespaces.
+It has its own processes, mounts and host name, and the network of the machine: what listens in it on
+127.0.0.1 is reached from here. What is written in it is kept in memory and gone with it. Needs root and Linux
+namespaces.
 """
 
 import os
@@ -64,7 +65,9 @@ class Box:
             deadline = time.monotonic() + PATIENCE
             while self.run("systemctl is-active --quiet basic.target", check=False).returncode:
                 if time.monotonic() > deadline:
-                    raise RuntimeError(f"systemd does not come up:\n{self.run('journalctl', check=False).stdout}")
+                    raise RuntimeError(
+                        f"systemd does not come up:\n{self.run('journalctl', check=False).stdout}"
+                    )
                 time.sleep(0.05)
         except BaseException:
             self._end()

@@ -95,7 +95,7 @@ boot() {
     # Without what would reach the kernel that it shares with everybody.
     exec env -i container=box PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
         setpriv --bounding-set -sys_module,-sys_time,-sys_boot,-audit_control,-audit_read \
-        /lib/systemd/systemd --system --unit=basic.target --log-target=console --show-status=no
+        /lib/systemd/systemd --system --unit=basic.target --log-target=journal --show-status=no
 }
 
 stage=$1

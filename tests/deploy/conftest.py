@@ -1,14 +1,18 @@
-"""What a test of nginx is given: servers, and an nginx in ``front`` of them."""
+"""What the tests of ``deploy/`` are given: servers, an nginx in ``front`` of them, and a ``box`` of systemd."""
 
 import os
 import shutil
+import socket
 import subprocess
+import sys
+import sysconfig
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.deploy.box import Box, Forbidden
 
 from mikroroom import Settings, create_app
 from mikroroom.transport.bounded import BoundedProtocol
@@ -72,3 +76,56 @@ def upstream(serve: Serve) -> Upstream:
 async def site(upstream: Upstream, front: Front) -> Nginx:
     """A server with its limits on, and nginx in front."""
     return front(await upstream())
+
+
+# The box
+
+# What of this machine is shown in the box, where everybody may see it: a checkout may be in somebody's home.
+SHOWN: dict[str, Path | str] = {
+    "/opt/checkout": Path(__file__).parents[2],
+    "/opt/python": sys.base_prefix,
+    "/opt/packages": sysconfig.get_path("purelib"),
+}
+
+# Below those that systems give to outgoing connections, and none twice: a unit is named after it.
+PORTS = iter(range(20_000 + os.getpid() % 10_000, 32_000))
+
+# As pip writes it. A worker reads it too, and must not take itself for the parent.
+COMMAND = """import sys
+if __name__ == "__main__":
+    sys.exit(main())
+"""
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Box]:
+    """A box that is as this machine, with this checkout and the tests' Python and packages in ``/opt``."""
+    with ExitStack() as stack:
+        try:
+            box = stack.enter_context(Box(SHOWN))
+        except Forbidden as reason:
+            pytest.skip(f"no systemd can be booted here: {reason}")
+        yield box
+
+
+def free_port() -> int:
+    """A port that nobody has or had."""
+    for port in PORTS:
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("there is no free port")
+
+
+def install(box: Box, version: str) -> None:
+    """Put this checkout into ``/opt/mikroroom`` as a version: what pip would make of it, but at once."""
+    python = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    place = f"/opt/mikroroom/{version}"
+    packages = f"{place}/lib/{python}/site-packages"
+    box.write(f"{place}/pyvenv.cfg", "home = /opt/python/bin\n")
+    box.write(f"{packages}/all.pth", "/opt/packages\n")
+    box.write(f"{place}/bin/mikroroom", f"#!{place}/bin/python\n{COMMAND}")
+    # A Python that was built with a library of its own looks for it where it was built.
+    box.write("/etc/ld.so.conf.d/00-python.conf", "/opt/python/lib\n")
+    box.run("ldconfig")
+    box.run(f"ln -s /opt/python/bin/{python} {place}/bin/python && chmod +x {place}/bin/mikroroom")
+    box.run(f"cp -r /opt/checkout/src/mikroroom {packages} && chmod -R a+rX {place}")
