@@ -522,7 +522,7 @@ def _is_network(text: str) -> bool:
 def _unreadable(settings: Settings) -> Iterator[Problem]:
     for field in ("tls_certificate", "tls_key"):
         path = getattr(settings, field)
-        if path and not (Path(path).is_file() and os.access(path, os.R_OK)):
+        if path and not (os.access(path, os.R_OK) and Path(path).is_file()):
             yield Problem(field, OPTIONS[field].allowed)
 
 

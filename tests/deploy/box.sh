@@ -91,6 +91,8 @@ boot() {
     pivot_root . .old
     umount -l /.old
     rmdir /.old
+    # As on a machine, where systemd does that itself: credentials come to a service by it.
+    mount --make-rshared /
     echo "init $1"
     # Without what would reach the kernel that it shares with everybody.
     exec env -i container=box PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \

@@ -108,6 +108,16 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Started]]:
 Start = Callable[..., Started]
 
 
+def test_what_is_no_listening_socket_is_told(tmp_path: Path) -> None:
+    command = f'LISTEN_FDS=1 LISTEN_PID=$$ exec "{COMMAND}" serve --data-dir="{tmp_path}" 3</dev/null'
+    ended = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert "ERROR cannot listen" in ended.stderr
+
+
 async def test_a_meeting_is_held_on_sockets_that_were_given(start: Start, tmp_path: Path) -> None:
     port, path = free_port(), tmp_path / "service.sock"
     server = start([f"127.0.0.1:{port}", str(path)], f"--data-dir={tmp_path}")

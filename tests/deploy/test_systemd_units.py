@@ -283,15 +283,18 @@ async def test_a_setting_that_is_not_understood_is_told_and_not_tried_again(unit
     assert (await unit.health())["status"] == "ok"
 
 
-async def test_a_reload_shows_the_new_certificate_to_the_next_and_disturbs_nobody(
-    unit: Unit, tmp_path: Path
-) -> None:
+Certify = Callable[[str], str]
+
+
+@pytest.fixture
+def certify(unit: Unit, tmp_path: Path) -> Certify:
+    """Puts a new certificate and its key into ``/etc/mikroroom``, with this mode. Returns the certificate."""
     openssl = shutil.which("openssl")
     if openssl is None:
         missing = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
         missing("openssl is not installed")
 
-    def certify() -> str:
+    def certify(mode: str) -> str:
         names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
         kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
         files = tmp_path / "certificate.pem", tmp_path / "key.pem"
@@ -299,35 +302,57 @@ async def test_a_reload_shows_the_new_certificate_to_the_next_and_disturbs_nobod
         subprocess.run([str(openssl), "req", "-x509", *kind, *names, *out], capture_output=True, check=True)
         for file in files:
             unit.box.write(f"/etc/mikroroom/{file.name}", file.read_text())
-            unit.box.run(f"chmod 644 /etc/mikroroom/{file.name}")
+            unit.box.run(f"chmod {mode} /etc/mikroroom/{file.name}")
         return files[0].read_text()
 
-    async def shown() -> str:
-        return await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", unit.port))
+    return certify
 
-    first = certify()
-    variables = (f"MIKROROOM_TLS_{what}=/etc/mikroroom/{what.lower()}.pem" for what in ("CERTIFICATE", "KEY"))
-    unit.box.write(
-        "/etc/systemd/system/mikroroom.service.d/tls.conf",
-        f"[Service]\nEnvironment={' '.join(variables)}\n",
+
+async def shown(unit: Unit) -> str:
+    """The certificate that is shown to whoever comes now."""
+    return await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", unit.port))
+
+
+async def restart_with_tls(unit: Unit, folder: str, *lines: str) -> None:
+    """Have it serve TLS, with what is in that folder."""
+    where = (
+        f"Environment=MIKROROOM_TLS_CERTIFICATE={folder}/certificate.pem MIKROROOM_TLS_KEY={folder}/key.pem"
     )
-    unit.box.run("systemctl daemon-reload && systemctl restart mikroroom.service")
-    assert (await shown()).strip() == first.strip()
+    unit.box.write(
+        "/etc/systemd/system/mikroroom.service.d/tls.conf", "\n".join(["[Service]", where, *lines, ""])
+    )
+    unit.box.run("systemctl daemon-reload")
+    await unit.asks("restart")
+
+
+async def test_a_reload_shows_the_new_certificate_to_the_next_and_disturbs_nobody(
+    unit: Unit, certify: Certify, tmp_path: Path
+) -> None:
+    first = certify("644")
+    await restart_with_tls(unit, "/etc/mikroroom")
+    assert (await shown(unit)).strip() == first.strip()
     pid = unit.pid
     trust = ssl.create_default_context(cafile=str(tmp_path / "certificate.pem"))
     async with Client.connect(unit.ws.replace("ws:", "wss:"), ssl=trust) as ada:
         await ada.join("ABC234", "Ada", is_host=True)
-        second = certify()
-        unit.ask("reload")
+        second = certify("644")
+        await unit.asks("reload")
         await unit.eventually(lambda: "certificate-renewed" in unit.journal())
-        assert (await shown()).strip() == second.strip()
+        assert (await shown(unit)).strip() == second.strip()
         unit.box.write("/etc/mikroroom/key.pem", "none")
-        unit.ask("reload")
+        await unit.asks("reload")
         await unit.eventually(lambda: "certificate-kept" in unit.journal())
-        assert (await shown()).strip() == second.strip()
+        assert (await shown(unit)).strip() == second.strip()
         await ada.chat("still here")
         assert await chats(ada, 1) == ["still here"]
     assert unit.pid == pid
+
+
+async def test_a_key_that_only_root_may_read_is_handed_over(unit: Unit, certify: Certify) -> None:
+    certificate = certify("600")
+    files = ("certificate.pem", "key.pem")
+    await restart_with_tls(unit, "%d", *(f"LoadCredential={file}:/etc/mikroroom/{file}" for file in files))
+    assert (await shown(unit)).strip() == certificate.strip()
 
 
 # Several
