@@ -1,4 +1,4 @@
-"""What the tests of ``deploy/`` are given: servers, an nginx in ``front`` of them, and a ``box`` of systemd."""
+"""What the tests of ``deploy/`` are given: servers, an nginx in ``front`` of them, a ``box`` with systemd."""
 
 import os
 import shutil
