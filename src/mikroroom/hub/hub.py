@@ -202,6 +202,15 @@ class Hub:
                     code, lambda room, now: act(room, participant_id, request, now, self._policy)
                 )
 
+    def time(self, session: Session, request: Request, came_at: float) -> None:
+        """See ``Switchboard``. What is timed are relays, and how people come to a connection."""
+        if isinstance(request, requests.Relay) and session.id is not None and session.audience is not None:
+            now = self.ticks()
+            self.meters.relay.observe(now - came_at)
+            # Of one on another worker, that one takes the time.
+            if type(request) is requests.Offer and request.target_id in session.audience:
+                self._setup.offered(session.id, request.target_id, now)
+
     def lose(self, session: Session) -> None:
         """A connection is gone, or being closed: its participant is lost, not gone by word (R4, R41)."""
         if session.id is not None and session.code is not None:
@@ -238,12 +247,10 @@ class Hub:
     def hear(self, participant_ids: Iterable[str], frame: Frame) -> None:
         """These hear something that was said on another worker. See ``stores.port.Receiver``."""
         offerer = offerer_of(frame)
-        if offerer is not None:
-            participant_ids = tuple(participant_ids)
-            for participant_id in participant_ids:
-                self._setup.offers[offerer, participant_id] = self.ticks()
         for participant_id in participant_ids:
             self.roster.tell(participant_id, [frame])
+            if offerer is not None:
+                self._setup.offered(offerer, participant_id, self.ticks())
 
     def meet(self, code: str, far: Far | None) -> None:
         """See ``stores.port.Receiver``."""
@@ -276,19 +283,16 @@ class Hub:
             raise _unseated(session)
         if request.timestamp is None:
             request.timestamp = self.wall()
-        kind = type(request)
         target = audience.get(request.target_id)
         if target is not None:
             target.relay(to_event(request, session.code, session.id), self._scratch)
-            if kind is requests.Offer:
-                self._setup.offers[session.id, request.target_id] = self.ticks()
         elif audience.far is not None and request.target_id in audience.far:
             audience.far.relay(to_event(request, session.code, session.id))
         else:
             raise Refusal(ErrorCode.TARGET_NOT_FOUND, "`targetId` is nobody in this room")
-        if kind is requests.Answer:
+        if self._setup.offers and type(request) is requests.Answer:
             self._setup.answered(request.target_id, session.id, self.ticks())
-        elif self._setup.answers and kind is requests.IceCandidate:
+        elif self._setup.answers and type(request) is requests.IceCandidate:
             self._setup.found(request.target_id, session.id, self.ticks())
 
     def _chat(self, session: Session, request: requests.Chat) -> None:
@@ -409,7 +413,7 @@ class Hub:
         if self._renew():
             self._tidy_later(TIDY_SOON)
         self.limits.prune(self.clock())
-        self._setup.prune()
+        self.meters.tidy()
         owed, self._owed = self._owed, {}
         for participant_id, (code, connection_id) in owed.items():
             self._take_out(participant_id, code, connection_id)

@@ -121,7 +121,9 @@ def _counters(hub: Hub) -> Iterable[Family]:
 def _histograms(hub: Hub) -> Iterable[Family]:
     meters = hub.meters
     yield histogram(
-        "relay_seconds", "From a relay's arrival until it was handed on; of one in 8", meters.relay
+        "relay_seconds",
+        "From a relay's arrival until it was handed on; of one in 16 where there are many",
+        meters.relay,
     )
     yield histogram("setup_answer_seconds", "From an offer to its answer", meters.setup.answer)
     yield histogram(
