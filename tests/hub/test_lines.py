@@ -62,9 +62,100 @@ async def test_a_refusal_is_a_line_with_its_code(house: House, caplog: pytest.Lo
     bob.joins("ZZZZZZ")
     house.clock.passes(1_000)
     bob.sends("nonsense")
+    refused, address = {"event": "refused"}, {"address": "192.0.2.1"}
     assert lines(caplog, "refused") == [
-        {"event": "refused", "code": "ROOM_NOT_FOUND", "request": "join", "address": "192.0.2.1"},
-        {"event": "refused", "code": "INVALID_MESSAGE", "address": "192.0.2.1"},
+        {**refused, "code": "ROOM_NOT_FOUND", "request": "join", "room": "ZZZZZZ", **address},
+        {**refused, "code": "INVALID_MESSAGE", **address},
+    ]
+
+
+async def test_a_join_that_is_refused_after_a_wait_names_its_room(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    ada, bob = house.arrives("Ada"), house.arrives("Bob")
+    ada.joins(isHost=True, password="secret")
+    await house.settles()
+    bob.joins(password="wrong")
+    await house.settles()
+    told = [(line["code"], line["room"]) for line in lines(caplog, "refused")]
+    assert told == [("INVALID_PASSWORD", CODE)]
+
+
+async def test_what_a_moderator_does_is_a_line_with_who_and_whom(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    ada, bob = house.meeting("Ada", "Bob")
+    ada.says("room-locked")
+    eve, mallory = house.arrives("Eve"), house.arrives("Mallory")
+    for waiting in (eve, mallory):
+        waiting.joins()
+        waiting.id = str(waiting.session.id)
+    ada.says("admit-user", targetId=eve.id)
+    ada.says("reject-user", targetId=mallory.id, reason="no")
+    for action in ("mute", "unmute", "make-moderator", "kick"):
+        ada.says("moderator-action", targetId=bob.id, action=action)
+    ada.says("recording-started")
+    ada.says("recording-stopped")
+    ada.says("room-unlocked")
+    told = lines(caplog, "moderated")
+    assert {(line["room"], line["participant"]) for line in told} == {(CODE, ada.id)}
+    assert [(line["action"], line.get("target")) for line in told] == [
+        ("room-locked", None),
+        ("admit-user", eve.id),
+        ("reject-user", mallory.id),
+        ("mute", bob.id),
+        ("unmute", bob.id),
+        ("make-moderator", bob.id),
+        ("kick", bob.id),
+        ("recording-started", None),
+        ("recording-stopped", None),
+        ("room-unlocked", None),
+    ]
+
+
+async def test_what_was_not_done_is_no_moderation(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    ada, bob = house.meeting("Ada", "Bob")
+    bob.says("room-locked")
+    bob.says("raise-hand")
+    ada.says("moderator-action", targetId=ada.id, action="kick")
+    assert lines(caplog, "moderated") == []
+    assert [line["participant"] for line in lines(caplog, "refused")] == [bob.id, ada.id]
+
+
+async def test_one_person_is_followed_through_by_its_id(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As an operator does: all lines of the room in which the id stands, as one who did or as a target."""
+    (ada,) = house.meeting("Ada")
+    ada.says("room-locked")
+    bob = house.arrives("Bob")
+    bob.joins(resume=True)
+    bob.id = str(bob.session.id)
+    bob.hears()
+    ada.says("admit-user", targetId=bob.id)
+    bob.hears()
+    bob.is_lost()
+    again = house.comes_back(bob)
+    again.says("room-locked")
+    again.tape.is_full = True
+    ada.says("chat", text="x")
+    await house.settles()
+    ada.says("moderator-action", targetId=bob.id, action="kick")
+    written = [json.loads(JsonFormatter().format(record)) for record in caplog.records]
+    his = [line for line in written if bob.id in (line.get("participant"), line.get("target"))]
+    assert {line["room"] for line in his} == {CODE}
+    assert [line["event"] for line in his] == [
+        "waiting",
+        "joined",
+        "moderated",
+        "suspended",
+        "resumed",
+        "refused",
+        "slow-reader",
+        "closed",
+        "suspended",
+        "left",
+        "moderated",
     ]
 
 

@@ -501,8 +501,10 @@ async def test_who_waits_for_a_disk_that_cannot_be_written_to_is_answered(
             await settled(step)
         assert len(tries) <= 2
     assert told() == ["journal-failed"]
+    assert journal.problem
     journal.retry()
     await until(lambda: len(codes_in(directory)) == 100)
+    await until(lambda: journal.problem is None)
 
 
 async def test_a_room_that_cannot_be_encoded_costs_only_itself(

@@ -131,6 +131,25 @@ async def test_token_is_asked_for_and_cannot_be_guessed(app_with: AppWith) -> No
         assert statuses == [401] * 10 + [429]
 
 
+async def test_rooms_that_are_not_written_are_told_of(serve: Serve, tmp_path: Path) -> None:
+    directory = tmp_path / "data"
+    async with asyncio.timeout(15):
+        first = await serve(create_app(Settings(data_dir=str(directory))))
+        assert (await scrape(first))["mikroroom_rooms_kept"] == 1
+        second = await serve(create_app(Settings(data_dir=str(directory))))
+        assert (await scrape(second))["mikroroom_rooms_kept"] == 0  # another process uses this directory
+        assert (await scrape(second))["mikroroom_ready"] == 1
+        without = await serve(create_app(Settings()))
+        assert (await scrape(without))["mikroroom_rooms_kept"] == 1
+
+
+async def test_room_that_is_refused_over_http_is_counted(app_with: AppWith) -> None:
+    async with visit(app_with(max_latent_rooms=0)) as client:
+        assert (await client.post("/api/rooms")).status_code == 429
+        told = read((await client.get("/metrics")).text)
+    assert told['mikroroom_refusals_total{code="ROOM_LIMIT"}'] == 1
+
+
 async def test_storm_of_scrapes_is_one_reading(app_with: AppWith, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LASTING", 3600.0)
     app = app_with()

@@ -41,6 +41,11 @@ def act(room: Room, actor_id: str, request: requests.Message, now: int, policy: 
     return verb(room, actor, request, now, policy)
 
 
+def moderates(request: requests.Message) -> bool:
+    """Whether only moderators may ask for this."""
+    return RULES[type(request)][0] is Role.MODERATOR
+
+
 def update_state(
     room: Room, actor: Participant, request: requests.UpdateState, now: int, policy: Policy
 ) -> Effects:

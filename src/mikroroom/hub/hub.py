@@ -19,17 +19,18 @@ from mikroroom.core.effects import Effects, Lapsed, Send, WrongToken
 from mikroroom.core.ice import IceConfiguration, IceSource, TurnLogin
 from mikroroom.core.resume import lose
 from mikroroom.core.room import Policy
-from mikroroom.core.rules import act
+from mikroroom.core.rules import act, moderates
 from mikroroom.core.secrets import new_id
 from mikroroom.hub.limits import Limits, LocalCounts
 from mikroroom.hub.lobby import Lobby
 from mikroroom.hub.renewals import TOGETHER, Renewals
 from mikroroom.hub.roster import Roster
 from mikroroom.hub.session import Connection, Session
-from mikroroom.hub.steps import at_once
+from mikroroom.hub.steps import at_once, settled
+from mikroroom.logs import Line
 from mikroroom.meters import Meters
 from mikroroom.protocol import events, requests
-from mikroroom.protocol.codec import HEADROOM, Frame, frame, offerer_of, to_event
+from mikroroom.protocol.codec import HEADROOM, TYPE_OF, Frame, frame, offerer_of, to_event
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
 from mikroroom.protocol.requests import Request
 from mikroroom.settings import Settings
@@ -166,6 +167,10 @@ class Hub:
         """ICE servers for one browser, with TURN credentials of its own where they are made by us."""
         return self._ice.issue(self.wall() // 1_000, new_id(self._random))
 
+    def keeps_rooms(self) -> bool:
+        """Whether what changes in rooms outlives this process, as far as it should."""
+        return self._store.keeps()
+
     def connect(
         self, connection: Connection, address: str, opened_at: int, *, is_extra: bool = False
     ) -> Session:
@@ -198,9 +203,10 @@ class Hub:
                 participant_id, code = session.id, session.code
                 if session.audience is None or participant_id is None or code is None:
                     raise _unseated(session)
-                return self._store.transact(
+                step = self._store.transact(
                     code, lambda room, now: act(room, participant_id, request, now, self._policy)
                 )
+                return at_once(_tell_of(request, participant_id, code, step)) if moderates(request) else step
 
     def time(self, session: Session, request: Request, came_at: float) -> None:
         """See ``Switchboard``. What is timed are relays, and how people come to a connection."""
@@ -460,4 +466,19 @@ def _ice_source(settings: Settings) -> IceSource:
         login=login,
         secret=settings.turn_secret,
         ttl=settings.turn_credential_ttl,
+    )
+
+
+async def _tell_of(request: Request, participant_id: str, code: str, step: Step) -> None:
+    """What a moderator has done, once it is done: a verb may be applied twice, and cannot tell of itself."""
+    await settled(step)
+    action = request.action if isinstance(request, requests.ModeratorAction) else TYPE_OF[type(request)]
+    log.info(
+        Line(
+            "moderated",
+            room=code,
+            participant=participant_id,
+            action=action,
+            target=getattr(request, "target_id", None),
+        )
     )

@@ -14,7 +14,7 @@ from mikroroom.meters import Meters
 from mikroroom.protocol import events
 from mikroroom.protocol.codec import TYPE_OF, Frame, InvalidMessage, decode_request, frame
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
-from mikroroom.protocol.requests import Request
+from mikroroom.protocol.requests import Join, Request
 from mikroroom.settings import Settings
 from mikroroom.stores.port import Far, Step
 
@@ -225,10 +225,15 @@ class Session:
         log.warning(Line("slow-reader", room=self.code, participant=self.id, address=self.address))
         self.close(CloseCode.SLOW_READER, "reads too slowly")
 
-    def refuse(self, refusal: Refusal, request_type: str | None = None) -> None:
-        """Tell the client that a request was refused (R27). Too many of them end the connection (R31)."""
+    def refuse(
+        self, refusal: Refusal, request_type: str | None = None, wanted_room: str | None = None
+    ) -> None:
+        """Tell the client that a request was refused (R27). Too many of them end the connection (R31).
+
+        ``wanted_room`` is for the log: the one that somebody who is in none wanted to join.
+        """
         self._meters.refusals[refusal.code] += 1
-        self._log_refusal(refusal, request_type)
+        self._log_refusal(refusal, request_type, self.code or wanted_room)
         error = events.Error(
             "",
             "",
@@ -291,23 +296,24 @@ class Session:
         except InvalidMessage as refusal:
             self.refuse(refusal, refusal.request_type)
         except Refusal as refusal:
-            self.refuse(refusal, TYPE_OF.get(type(request)))
+            self.refuse(refusal, TYPE_OF.get(type(request)), _wanted_room(request))
         except Exception as error:  # noqa: BLE001 - a fault in one request must not end the meeting
             self._fail(TYPE_OF.get(type(request)), error)
         else:
             if step is not None:
-                self._deciding = asyncio.create_task(self._decide(step, TYPE_OF[type(request)]))
+                self._deciding = asyncio.create_task(self._decide(step, request))
             elif not number & self._meters.mask:
                 self._hub.time(self, request, came_at)
 
-    async def _decide(self, step: Awaitable[None], name: str) -> None:
+    async def _decide(self, step: Awaitable[None], request: Request) -> None:
         """See a request through that could not be decided at once, and then what came after it."""
+        name = TYPE_OF[type(request)]
         try:
             await step
         except Refusal as refusal:
             # Who may come back finds the answer then.
             if self.mailbox is not None or not self.is_closed:
-                self.refuse(refusal, name)
+                self.refuse(refusal, name, _wanted_room(request))
         except Exception as error:  # noqa: BLE001 - likewise
             self._fail(name, error)
         finally:
@@ -336,7 +342,7 @@ class Session:
             self._meters.refusals[ErrorCode.RATE_LIMITED] += 1
             self._count_refused()
 
-    def _log_refusal(self, refusal: Refusal, request_type: str | None) -> None:
+    def _log_refusal(self, refusal: Refusal, request_type: str | None, room: str | None) -> None:
         """One line a second at the most: what a client does wrong must not fill the disk."""
         passed_over = self._logged.due(self._hub.clock())
         if passed_over is None:
@@ -346,7 +352,7 @@ class Session:
                 "refused",
                 code=refusal.code.value,
                 request=request_type,
-                room=self.code,
+                room=room,
                 participant=self.id,
                 address=self.address,
                 more_before=passed_over or None,
@@ -363,3 +369,7 @@ class Session:
             self._is_overdue = True  # this one join may still succeed, and none after it
         else:
             self._give_up(self)
+
+
+def _wanted_room(request: Request | None) -> str | None:
+    return request.room_id if isinstance(request, Join) else None

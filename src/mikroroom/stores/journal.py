@@ -77,7 +77,8 @@ class Journal:
         self._next_flush: asyncio.Future[None] | None = None
         self._reading: Future[tuple[list[Room], Exception | None]] | None = None
         self._is_read = False
-        self._problem: str | None = None
+        self.problem: str | None = None
+        """Why what changes is not written; None if it is."""
 
     def open(self) -> list[Room]:
         """Take the files and read them. If that cannot be done: a line in the log, and no rooms."""
@@ -269,7 +270,7 @@ class Journal:
         if (
             self._writer is None
             or not self._is_read
-            or self._problem is not None
+            or self.problem is not None
             or self._flushing is not None
         ):
             return  # a start, a retry or the end of the flush will
@@ -387,6 +388,7 @@ class Journal:
         self._lock = lock
 
     def _give_up(self, problem: str) -> None:
+        self.problem = problem
         log.error(
             Line(
                 "journal-unusable",
@@ -410,9 +412,9 @@ class Journal:
     def _report(self, error: Exception | None) -> None:
         """Say once what is wrong, and once that it is over."""
         problem = str(error) if error else None
-        if problem == self._problem:
+        if problem == self.problem:
             return
-        self._problem = problem
+        self.problem = problem
         if problem is None:
             log.info(Line("journal-recovered", path=str(self._path)))
         else:

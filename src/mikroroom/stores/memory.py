@@ -123,6 +123,10 @@ class MemoryStore:
         """See ``port.Store``. The journal's own troubles hold nothing up."""
         return None
 
+    def keeps(self) -> bool:
+        """See ``port.Store``."""
+        return self._journal is None or self._journal.problem is None
+
     def _deliver(self, effects: Effects, code: str) -> None:
         if self._receiver is None:
             raise RuntimeError("the store was not started")

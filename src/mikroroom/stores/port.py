@@ -201,3 +201,6 @@ class Store(Protocol):
 
     def trouble(self) -> str | None:
         """Why rooms cannot be changed at the moment; None if all is well."""
+
+    def keeps(self) -> bool:
+        """Whether what changes is kept where it is to be: on a disk, say, or nowhere."""

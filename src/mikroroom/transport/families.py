@@ -84,6 +84,9 @@ def _gauges(hub: Hub, there: Presence) -> Iterable[Family]:
     is_ready = float(hub.trouble() is None)
     open_now = meters.connections_opened - meters.connections_ended
     yield gauge("ready", "1 if people may be sent here, as /ready says", is_ready)
+    yield gauge(
+        "rooms_kept", "1 if changes in rooms are kept: on the disk, in Redis", float(hub.keeps_rooms())
+    )
     yield gauge("connections", "WebSocket connections", open_now)
     yield gauge("participants", "Participants connected here", there.participants)
     yield gauge("waiting_participants", "People in waiting rooms here", there.waiting)
@@ -112,7 +115,7 @@ def _counters(hub: Hub) -> Iterable[Family]:
     yield counter("suspensions", "Connections lost by people who may come back", meters.suspensions)
     yield counter("resumes", "People that came back: all replayed, or by a snapshot", resumes, "how")
     yield counter("messages", "Messages of clients that were understood", messages, "type")
-    yield counter("refusals", "Messages of clients that were refused", refusals, "code")
+    yield counter("refusals", "What clients asked for that was refused", refusals, "code")
     yield counter("warnings", "What the log warns of at most once a second", warnings, "event")
     yield counter("loop_blocks", "How often the event loop was blocked", meters.loop_blocks)
     yield counter("loop_blocked_seconds", "For how long the event loop was blocked", meters.loop_blocked)

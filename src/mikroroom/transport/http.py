@@ -101,6 +101,7 @@ async def create_room(request: Request) -> Response:
     except InvalidMessage:
         return error(400, INVALID_BODY)
     except Refusal as refusal:
+        hub.meters.refusals[refusal.code] += 1
         return _refused(refusal)
     return answer(created, 201, Cache_Control="no-store")
 

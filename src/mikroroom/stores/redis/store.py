@@ -133,6 +133,10 @@ class RedisStore:
             return "The rooms are out of reach: Redis refuses"
         return None
 
+    def keeps(self) -> bool:
+        """See ``port.Store``. What Redis does not take has not happened."""
+        return True
+
     @property
     def _here(self) -> Worker:
         if self._worker is None or self._receiver is None:
