@@ -197,6 +197,8 @@ def _process() -> Iterator[Family]:
 
     # No registry of its own: it is asked only here.
     for metric in ProcessCollector(PREFIX.rstrip("_"), registry=None).collect():
+        if metric.name.endswith("start_time_seconds"):
+            continue  # it is reckoned from /proc/stat, which a service may not be allowed to see
         kind: Kind = "counter" if metric.type == "counter" else "gauge"
         samples = [Sample(sample.name, dict(sample.labels), sample.value) for sample in metric.samples]
         yield Family(metric.name, kind, metric.documentation, samples)
