@@ -9,6 +9,7 @@ command -v chromium >/dev/null || wanted="$wanted chromium"
 command -v redis-server >/dev/null || command -v valkey-server >/dev/null || wanted="$wanted redis-server"
 command -v turnserver >/dev/null || wanted="$wanted coturn"
 command -v openssl >/dev/null || wanted="$wanted openssl"
+command -v promtool >/dev/null || wanted="$wanted prometheus"
 command -v npm >/dev/null || wanted="$wanted npm"
 command -v systemd-socket-activate >/dev/null || wanted="$wanted systemd"
 [ -n "$wanted" ] || exit 0
