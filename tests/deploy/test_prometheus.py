@@ -1,4 +1,4 @@
-"""deploy/prometheus/, read by Debian's own Prometheus: the rules by promtool, and a server that is scraped."""
+"""deploy/prometheus/, read by Debian's Prometheus: the rules by promtool, and a server that is scraped."""
 
 import json
 import os
