@@ -7,7 +7,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help run test lint format bench pictures lock clean
+.PHONY: help run test lint format bench pictures wheel lock clean
 
 help:  ## List the targets
 	@sed -nE 's/^([a-z]+):.*  ## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -36,6 +36,9 @@ bench: $(VENV)/.dev  ## Measure how fast it is, in ten minutes; rougher with mak
 pictures: $(VENV)/.dev  ## Draw the pictures of the room page anew
 	@$(BIN)/python -m tests.web.pictures
 
+wheel: $(VENV)/.run  ## Build dist/mikroroom-VERSION-py3-none-any.whl
+	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+
 lock: $(VENV)/.uv  ## Pin the newest dependencies that pyproject.toml allows
 	$(BIN)/uv pip compile $(LOCK) --extra fast --extra metrics --extra redis --group build --output-file deploy/requirements/run.txt
 	$(BIN)/uv pip compile $(LOCK) --extra fast --extra metrics --extra redis --group dev --constraints deploy/requirements/run.txt --output-file deploy/requirements/dev.txt
@@ -43,7 +46,7 @@ lock: $(VENV)/.uv  ## Pin the newest dependencies that pyproject.toml allows
 LOCK := pyproject.toml --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 clean:  ## Remove what was made here
-	rm -rf $(VENV) .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache tests/web/node_modules
+	rm -rf $(VENV) dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache tests/web/node_modules
 	find src tests -name __pycache__ -prune -exec rm -rf {} +
 
 # A stamp says that the packages of deploy/requirements/NAME.txt and, on top, this checkout are installed.

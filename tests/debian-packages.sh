@@ -1,17 +1,19 @@
 #!/bin/sh
-# Install what some tests need beyond Python: a browser, a reverse proxy, a Redis, a Prometheus, a maker of
-# certificates, npm, and what the commands in docs/operations.md use.
+# Install what some tests need beyond Python: a browser, a reverse proxy, a Redis, a TURN server, a Prometheus, a maker of certificates,
+# npm, systemd (which a container may lack; it is not started), and what the commands in docs/operations.md use.
 # Never fatal: a test that misses its program says so and is skipped (or, with CI=true, fails).
 
 wanted=""
 command -v chromium >/dev/null || wanted="$wanted chromium"
 [ -x /usr/sbin/nginx ] || command -v nginx >/dev/null || wanted="$wanted nginx-light"
 command -v redis-server >/dev/null || command -v valkey-server >/dev/null || wanted="$wanted redis-server"
+command -v turnserver >/dev/null || wanted="$wanted coturn"
 command -v openssl >/dev/null || wanted="$wanted openssl"
-command -v npm >/dev/null || wanted="$wanted npm"
 command -v promtool >/dev/null || wanted="$wanted prometheus"
 command -v curl >/dev/null || wanted="$wanted curl"
 command -v jq >/dev/null || wanted="$wanted jq"
+command -v npm >/dev/null || wanted="$wanted npm"
+command -v systemd-socket-activate >/dev/null || wanted="$wanted systemd"
 [ -n "$wanted" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then

@@ -33,7 +33,8 @@ class Site:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
         given = {PREFIX + name.upper(): str(value) for name, value in settings.items()}
         self._environment = {**inherited, "HOME": str(folder), **given}
-        self._data = folder / "data"
+        # With a Redis, rooms are kept nowhere else.
+        self._data = "" if "redis_url" in settings else str(folder / "data")
         self._log = folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0

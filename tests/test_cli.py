@@ -372,7 +372,7 @@ def test_a_client_that_sends_bad_text_is_no_error_of_the_server(tmp_path: Path) 
 
 def accepted(chosen: Settings, address: str) -> list[int]:
     """Options of a connection accepted from this address: no delay, and the patience with what is unread."""
-    listeners = listen(chosen)
+    listeners = listen(chosen, chosen.host, chosen.port)
     try:
         with socket.create_connection((address, listeners[0].getsockname()[1]), PATIENCE):
             connection, _ = listeners[0].accept()

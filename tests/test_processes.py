@@ -317,11 +317,17 @@ async def test_a_second_server_on_the_directory_says_so_and_serves(start: Start)
 @pytest.fixture
 def certificate(tmp_path: Path) -> tuple[str, str]:
     """A certificate for localhost that nobody has signed, and its key."""
+    files = str(tmp_path / "certificate.pem"), str(tmp_path / "key.pem")
+    certify(files)
+    return files
+
+
+def certify(files: tuple[str, str]) -> str:
+    """Make such a certificate. Returns it."""
     openssl = shutil.which("openssl")
     if openssl is None:
         missing = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
         missing("openssl is not installed")
-    files = str(tmp_path / "certificate.pem"), str(tmp_path / "key.pem")
     names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")
     kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
     subprocess.run(
@@ -330,7 +336,7 @@ def certificate(tmp_path: Path) -> tuple[str, str]:
         timeout=PATIENCE,
         check=True,
     )
-    return files
+    return Path(files[0]).read_text()
 
 
 async def test_a_meeting_is_held_over_tls(start: Start, certificate: tuple[str, str]) -> None:
@@ -346,6 +352,36 @@ async def test_a_meeting_is_held_over_tls(start: Start, certificate: tuple[str, 
             assert (await client.get(server.url + "/health")).json()["totalParticipants"] == 2
         code, _ = await server.stops(signal.SIGTERM)
         assert (code, await ada.is_closed()) == (0, 1012)
+
+
+async def test_a_hangup_shows_the_certificate_that_is_there_by_then(
+    start: Start, certificate: tuple[str, str]
+) -> None:
+    server = start(f"--tls-certificate={certificate[0]}", f"--tls-key={certificate[1]}")
+
+    async def is_shown() -> str:
+        return (await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", server.port))).strip()
+
+    first = await is_shown()
+    trusting = ssl.create_default_context(cafile=certificate[0])
+    async with person(server, ssl=trusting) as ada:
+        await ada.joins(isHost=True)
+        second = certify(certificate)
+        server.process.send_signal(signal.SIGHUP)
+        await eventually(lambda: "certificate-renewed" in server.said())
+        assert await is_shown() == second.strip() != first
+        # Half of a new pair is none.
+        certify((certificate[0], certificate[1] + ".other"))
+        server.process.send_signal(signal.SIGHUP)
+        await eventually(lambda: "ERROR certificate-kept" in server.said())
+        assert await is_shown() == second.strip()
+        await ada.says("chat", text="undisturbed")
+        assert (await ada.hears_of("chat"))["text"] == "undisturbed"
+
+
+async def test_a_hangup_is_the_end_of_a_server_in_a_terminal(start: Start) -> None:
+    code, _ = await start().stops(signal.SIGHUP)
+    assert code == -signal.SIGHUP
 
 
 async def test_a_meeting_is_held_over_ipv6(start: Start) -> None:

@@ -215,6 +215,10 @@ def test_a_value_on_two_lines_is_told_on_one() -> None:
             "--workers 2: must be 1, or given together with redis_url: workers share their rooms in Redis",
         ),
         (
+            {"hang_timeout": "2"},
+            "--hang-timeout 2: must be 0, or at least 3: the signs of life come once a second",
+        ),
+        (
             {"redis_url": "redis://h", "data_dir": "/srv"},
             "--data-dir /srv: must be empty where redis_url is given: rooms are in Redis then",
         ),

@@ -300,6 +300,42 @@ async def test_a_worker_that_dies_is_started_again_and_the_others_go_on(start: S
     assert len(crew.workers()) == 2
 
 
+async def test_a_worker_whose_loop_hangs_is_killed_and_replaced(start: Start) -> None:
+    crew = await start("--workers=2", "--hang-timeout=3")
+    stuck, other = crew.workers()
+    os.kill(stuck, signal.SIGSTOP)
+    (told,) = await crew.tells("worker-hung")
+    assert (told["pid"], told["level"]) == (stuck, "error")
+    assert told["seconds"] >= 3
+    assert [line["pid"] for line in await crew.tells("worker-died")] == [stuck]
+    await crew.tells("worker-started", 3)
+    assert other in crew.workers()
+    assert await is_answered(crew.url)
+
+
+async def test_nobody_hangs_where_all_stood_still(start: Start) -> None:
+    """A machine that was suspended, say. What a parent did not hear while it slept is no silence."""
+    crew = await start("--workers=2", "--hang-timeout=3")
+    workers = crew.workers()
+    everyone = (crew.process.pid, *workers)
+    for pid in everyone:
+        os.kill(pid, signal.SIGSTOP)
+    await asyncio.sleep(4)
+    for pid in everyone:  # the parent first: it has to wait for the others
+        os.kill(pid, signal.SIGCONT)
+    await asyncio.sleep(1.5)  # that it looks again
+    assert crew.told("worker-hung") == []
+    assert crew.workers() == workers
+
+
+async def test_workers_of_a_parent_that_does_not_listen_go_on(start: Start) -> None:
+    crew = await start("--workers=2", "--hang-timeout=0")
+    crew.asks(signal.SIGSTOP)
+    assert await is_answered(crew.url)
+    crew.asks(signal.SIGCONT)
+    assert crew.told("worker-hung") == []
+
+
 async def test_workers_of_a_parent_that_was_killed_stop_in_good_order(start: Start) -> None:
     crew = await start("--workers=2")
     workers = crew.workers()
@@ -477,3 +513,47 @@ async def test_connections_that_workers_accept_do_not_delay_and_give_up_on_who_d
             found += json.loads((tmp_path / f"{pid}.json").read_text())
     seen = {port: rest for port, *rest in found if port in ours}
     assert list(seen.values()) == [[loop == "uvloop", 1, 3500]] * 8
+
+
+# Metrics
+
+
+async def scrape(url: str) -> dict[str, float]:
+    """Every sample, by its name and labels as they are written."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        response = await client.get(url, timeout=PATIENCE)
+    assert response.status_code == 200, response.text
+    lines = [line for line in response.text.splitlines() if not line.startswith("#")]
+    samples = {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+    assert len(samples) == len(lines)
+    return samples
+
+
+async def test_metrics_of_all_workers_are_told_by_any_on_a_port_of_their_own(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    crew = await start("--workers=2", f"--metrics-port={port}")
+    url = f"http://127.0.0.1:{port}/metrics"
+    assert [line["url"] for line in await crew.tells("listening", 2)] == [crew.url, url]
+    async with httpx.AsyncClient(trust_env=False) as client:
+        assert (await client.get(f"{crew.url}/metrics")).status_code == 404
+        assert (await client.get(f"http://127.0.0.1:{port}/health")).status_code == 404
+
+    async def counts(*names: int) -> list[float]:
+        samples = await scrape(url)
+        return [samples[f'mikroroom_connections{{worker="{name}"}}'] for name in names]
+
+    async with connected(crew, 12):
+        first, second = crew.workers()
+        async with asyncio.timeout(PATIENCE):  # until none of the answers is from before
+            while sum(await counts(first, second)) != 12:
+                await asyncio.sleep(0.1)
+    os.kill(first, signal.SIGKILL)
+    await crew.tells("worker-started", 3)
+    (third,) = set(crew.workers()) - {second}
+    async with asyncio.timeout(PATIENCE):
+        while f'mikroroom_worker_answers{{worker="{third}"}}' not in (samples := await scrape(url)):
+            await asyncio.sleep(0.1)
+    assert samples[f'mikroroom_worker_answers{{worker="{third}"}}'] == 1
+    assert f'mikroroom_worker_answers{{worker="{first}"}}' not in samples
+    assert samples[f'mikroroom_ready{{worker="{second}"}}'] == 1

@@ -7,15 +7,20 @@ command or a setting was not understood.
 
 import argparse
 import asyncio
+import faulthandler
 import json
+import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mikroroom import __version__, logs, serving, settings, supervisor
+from mikroroom import __version__, logs, serving, settings, supervisor, systemd
+from mikroroom.logs import Line
 from mikroroom.settings import CONFIG, OPTIONS, Option, Settings, SettingsError, shown
 from mikroroom.terminal import attend
+
+log = logging.getLogger(__name__)
 
 DEFAULT_URL = "ws://127.0.0.1:3000/ws"
 
@@ -59,7 +64,16 @@ def serve(chosen: Settings) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit code."""
     logs.configure(chosen.log_level, chosen.log_format)
     serving.stop_when_told()
-    return serving.serve(chosen) if chosen.workers == 1 else supervisor.supervise(chosen)
+    # Where it hangs, if systemd ends it for that; and what it did, if it crashes.
+    faulthandler.enable()
+    notifier = systemd.Notifier()
+    try:
+        inherited = systemd.inherited()
+    except OSError as error:
+        log.error(Line("cannot listen", reason=error))
+        return 1
+    run = serving.serve_alone if chosen.workers == 1 else supervisor.supervise
+    return run(chosen, inherited, notifier)
 
 
 def _parser() -> argparse.ArgumentParser:

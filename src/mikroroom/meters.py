@@ -7,8 +7,9 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from itertools import islice
 
-# One relay in eight is timed, those whose number has none of these bits: a clock is slow beside a counter.
-TIMED_MASK = 0b111
+# In a second with more messages than this, only one in sixteen is timed: a clock is slow beside a counter.
+MANY = 500
+ONE_IN_SIXTEEN = 0b1111
 # Offers that wait for their answer, and answers for a candidate: those that never come must not pile up.
 MOST_PENDING = 10_000
 
@@ -39,7 +40,7 @@ class Setup:
 
     All of it is seen where the one who answers is: the offer as it is handed over, the rest as it is said.
     ``offers`` and ``answers`` are what has not been followed by the next step, and since when, by who offered
-    and who is to answer. Who relays an offer writes it there itself: that is done as often as any message.
+    and who is to answer: while there are none, nobody need tell of the next.
     """
 
     __slots__ = ("answer", "answers", "candidate", "offers")
@@ -49,6 +50,10 @@ class Setup:
         self.candidate = Histogram(LONG)
         self.offers: dict[tuple[str, str], float] = {}
         self.answers: dict[tuple[str, str], float] = {}
+
+    def offered(self, offerer: str, answerer: str, now: float) -> None:
+        """An offer was handed over."""
+        self.offers[offerer, answerer] = now
 
     def answered(self, offerer: str, answerer: str, now: float) -> None:
         """An offer was answered."""
@@ -84,6 +89,9 @@ class Meters:
         self.resumes: Counter[str] = Counter()
         # By the class of the request: what it is called is not known here.
         self.messages: defaultdict[type, int] = defaultdict(int)
+        # What is timed is a message whose number has none of these bits.
+        self.mask = 0
+        self._counted = 0
         self.refusals: Counter[str] = Counter()
         self.warnings: Counter[str] = Counter()
         """By the event that the log names, where it passes some over."""
@@ -95,3 +103,10 @@ class Meters:
         """Seconds."""
         self.store: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(MIDDLING))
         self.inbox = Histogram(MIDDLING)
+
+    def tidy(self) -> None:
+        """Once a second: see how much there is to be timed, and forget what will never be followed."""
+        counted = sum(self.messages.values())
+        self.mask = ONE_IN_SIXTEEN if counted - self._counted > MANY else 0
+        self._counted = counted
+        self.setup.prune()

@@ -1,7 +1,9 @@
 """One process that serves: its listening sockets, its certificate, and uvicorn with our settings.
 
 Whether it is alone or one of several workers makes no difference here: who starts it gives it sockets that
-listen already, or none, and is told when it serves.
+listen already, and an onlooker, which is told when it serves and, again and again, that it is alive.
+
+SIGHUP, where it is for us: the certificate is read anew. Connections that are there keep theirs.
 """
 
 import asyncio
@@ -12,24 +14,30 @@ import gc
 import importlib
 import importlib.util
 import logging
+import os
 import signal
 import socket
 import ssl
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import ceil
+from pathlib import Path
 from types import FrameType
+from typing import NamedTuple, Protocol
 
 import uvicorn
+from msgspec import structs
 from starlette.applications import Starlette
 
 from mikroroom.app import create_app
 from mikroroom.hub.hub import Hub
 from mikroroom.logs import Line
 from mikroroom.settings import Settings, SettingsError
+from mikroroom.systemd import NOTHING_INHERITED, Inherited, Notifier
 from mikroroom.transport.bounded import BoundedProtocol
 from mikroroom.transport.guard import GuardedProtocol
+from mikroroom.transport.metrics import Metrics, metrics_app
 from mikroroom.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -61,54 +69,149 @@ def stop_when_told() -> None:
         signal.signal(number, lambda *_: sys.exit(0))
 
 
-def serve(
-    chosen: Settings,
-    listeners: Sequence[socket.socket] | None = None,
-    serves: Callable[[], object] | None = None,
+class Listeners(NamedTuple):
+    """Sockets that listen, and where they are to be found; and those for metrics, if they have their own."""
+
+    sockets: Sequence[socket.socket]
+    urls: Sequence[str]
+    metrics: Sequence[socket.socket] = ()
+
+    def tell(self, workers: int | None = None) -> None:
+        """Log where the service is, and by how many it is served if it is not one."""
+        for url in self.urls:
+            log.info(Line("listening", url=url, workers=workers))
+        for listener in self.metrics:
+            host, port = listener.getsockname()[:2]
+            log.info(Line("listening", url=f"http://{_bracketed(host)}:{port}/metrics"))
+
+    def close(self) -> None:
+        """Close this process's hold on them."""
+        for listener in (*self.sockets, *self.metrics):
+            listener.close()
+
+
+class Onlooker(Protocol):
+    """Who wants to know how it goes. Told from the event loop, so that one which hangs tells nothing."""
+
+    # Seconds from beat to beat.
+    period: float
+    # Whether SIGHUP is for this process, and means to read the certificate anew.
+    takes_hangup: bool
+
+    def serves(self) -> None:
+        """It serves."""
+
+    def beats(self, rooms: int, participants: int) -> None:
+        """It is alive, and has so many to serve."""
+
+    def stops(self) -> None:
+        """It is about to stop."""
+
+
+class Alone:
+    """The onlooker of a process that is the whole service."""
+
+    def __init__(self, listeners: Listeners, notifier: Notifier, *, has_certificate: bool) -> None:
+        self.period = notifier.period
+        # Otherwise it keeps its old meaning: the terminal is closed, and what runs there ends.
+        self.takes_hangup = notifier.is_heard or has_certificate
+        self._listeners = listeners
+        self._notifier = notifier
+
+    def serves(self) -> None:
+        """See ``Onlooker``."""
+        self._listeners.tell()
+        self._notifier.ready()
+
+    def beats(self, rooms: int, participants: int) -> None:
+        """See ``Onlooker``."""
+        self._notifier.alive(f"participants: {participants}, rooms: {rooms}")
+
+    def stops(self) -> None:
+        """See ``Onlooker``."""
+        self._notifier.stopping()
+
+
+def serve_alone(
+    chosen: Settings, inherited: Inherited = NOTHING_INHERITED, notifier: Notifier | None = None
 ) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit code.
 
-    Without ``listeners`` it makes its own, and logs where they are. ``serves`` is called when it serves.
+    On sockets that listen already, or else our own.
+    """
+    try:
+        listeners = listen_or_tell(chosen, inherited)
+    except CannotServe as reason:
+        log.error(reason.line)
+        return 1
+    onlooker = Alone(listeners, notifier or Notifier({}), has_certificate=bool(chosen.tls_certificate))
+    return serve(chosen, listeners, onlooker)
+
+
+def serve(chosen: Settings, listeners: Listeners, onlooker: Onlooker, directory: Path | None = None) -> int:
+    """Serve on these until SIGTERM or SIGINT. Returns the exit code.
+
+    In the ``directory``, if there is one, are the others that serve on them too.
     """
     try:
         tls = _tls(chosen)
         protocol = _websocket_protocol(chosen)
-        mine = listen_or_tell(chosen) if listeners is None else list(listeners)
-        server = _Server(chosen, _app(chosen), protocol, tls)
+        server = _Server(
+            chosen, _app(chosen, listeners), protocol, tls, onlooker, listeners.metrics, directory
+        )
     except CannotServe as reason:
         log.error(reason.line)
         return 1
-    server.serves = serves or (lambda: log.info(listening(chosen, mine)))
     try:
-        server.run(sockets=mine)
+        server.run(sockets=list(listeners.sockets))
     except SystemExit as stop:
         # The server below us leaves this way if the app does not start, and has logged why.
         return 1 if stop.code else 0
     return 0
 
 
-def listen_or_tell(chosen: Settings) -> list[socket.socket]:
-    """As ``listen``. Raises ``CannotServe`` if that cannot be."""
-    where = {"host": chosen.host, "port": chosen.port}
+def listen_or_tell(chosen: Settings, inherited: Inherited = NOTHING_INHERITED) -> Listeners:
+    """Those that listen already, with our options; where there are none, as ``listen``.
+
+    Raises ``CannotServe`` if that cannot be.
+    """
+    metrics: Sequence[socket.socket] = inherited.metrics
+    if not metrics and chosen.metrics == "on" and chosen.metrics_port:
+        metrics = _listen_or_tell(chosen, chosen.metrics_host, chosen.metrics_port)
+    if inherited.service:
+        for listener in inherited.service:
+            _set_options(listener, chosen)
+        return Listeners(inherited.service, [_url(chosen, one) for one in inherited.service], metrics)
+    listeners = _listen_or_tell(chosen, chosen.host, chosen.port)
+    # One address, though a name such as localhost may have several sockets.
+    return Listeners(listeners, [_web(chosen, chosen.host, listeners[0].getsockname()[1])], metrics)
+
+
+def _listen_or_tell(chosen: Settings, host: str, port: int) -> Sequence[socket.socket]:
     try:
-        return listen(chosen)
+        return listen(chosen, host, port)
     except UnicodeError as error:  # of a name that cannot be looked up (RFC 5890)
-        raise CannotServe(Line("cannot listen", **where, reason="not a host name")) from error
+        raise CannotServe(Line("cannot listen", host=host, port=port, reason="not a host name")) from error
     except OSError as error:
         hint = _HINTS.get(error.errno or 0)
-        raise CannotServe(Line("cannot listen", **where, reason=error.strerror, hint=hint)) from error
+        raise CannotServe(
+            Line("cannot listen", host=host, port=port, reason=error.strerror, hint=hint)
+        ) from error
 
 
-def listen(chosen: Settings) -> list[socket.socket]:
+def listen(chosen: Settings, host: str, port: int) -> list[socket.socket]:
     """A listening socket for each address of the host, on one port. Raises ``OSError`` if that cannot be."""
     listeners: list[socket.socket] = []
     absent: list[OSError] = []
-    port = chosen.port
-    found = socket.getaddrinfo(chosen.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     for family, _, _, _, address in dict.fromkeys(found):
         listener = None
         try:
             listener = socket.socket(family, socket.SOCK_STREAM)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                # `::` is everything; any other IPv6 address is itself alone.
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, host != "::")
             _set_options(listener, chosen)
             listener.bind((address[0], port, *address[2:]))
             listener.listen(BACKLOG)
@@ -129,20 +232,28 @@ def listen(chosen: Settings) -> list[socket.socket]:
     return listeners
 
 
-def listening(chosen: Settings, listeners: Sequence[socket.socket], workers: int | None = None) -> Line:
-    """Where the service is to be found, and by how many it is served if it is not one."""
+def _url(chosen: Settings, listener: socket.socket) -> str:
+    """Where a socket of somebody else's making is to be found."""
+    name = listener.getsockname()
+    if listener.family != socket.AF_UNIX:
+        return _web(chosen, *name[:2])
+    # One in no file system has a name that begins with a zero byte.
+    return f"unix:{name}" if isinstance(name, str) else f"unix:@{os.fsdecode(name[1:])}"
+
+
+def _web(chosen: Settings, host: str, port: int) -> str:
     scheme = "https" if chosen.tls_certificate else "http"
-    host = f"[{chosen.host}]" if ":" in chosen.host else chosen.host
-    port = listeners[0].getsockname()[1]
-    return Line("listening", url=f"{scheme}://{host}:{port}{chosen.root_path}", workers=workers)
+    return f"{scheme}://{_bracketed(host)}:{port}{chosen.root_path}"
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _set_options(listener: socket.socket, chosen: Settings) -> None:
     """Options of the listener and, because they inherit them, of all connections it accepts."""
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if listener.family == socket.AF_INET6:
-        # `::` is everything; any other IPv6 address is itself alone.
-        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, chosen.host != "::")
+    if listener.family == socket.AF_UNIX:
+        return
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         # A peer that acknowledges but never reads would outlive every ping: closing waits for what is unsent.
@@ -155,8 +266,7 @@ def _tls(chosen: Settings) -> ssl.SSLContext | None:
         return None
     try:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        # A server has nobody to ask for a passphrase: without this one it would wait for a terminal.
-        context.load_cert_chain(chosen.tls_certificate, chosen.tls_key, password=lambda: "")
+        _certify(context, chosen)
     except OSError as error:
         raise CannotServe(
             Line(
@@ -168,6 +278,11 @@ def _tls(chosen: Settings) -> ssl.SSLContext | None:
             )
         ) from error
     return context
+
+
+def _certify(context: ssl.SSLContext, chosen: Settings) -> None:
+    # A server has nobody to ask for a passphrase: without this one it would wait for a terminal.
+    context.load_cert_chain(chosen.tls_certificate, chosen.tls_key, password=lambda: "")
 
 
 def _websocket_protocol(chosen: Settings) -> type[asyncio.Protocol]:
@@ -187,7 +302,10 @@ def _websocket_protocol(chosen: Settings) -> type[asyncio.Protocol]:
     return protocol
 
 
-def _app(chosen: Settings) -> Starlette:
+def _app(chosen: Settings, listeners: Listeners) -> Starlette:
+    if listeners.metrics:
+        # Whoever made the socket: what is told there is told nowhere else.
+        chosen = structs.replace(chosen, metrics_port=listeners.metrics[0].getsockname()[1])
     try:
         return create_app(chosen)
     except ImportError as error:
@@ -200,9 +318,7 @@ def _app(chosen: Settings) -> Starlette:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn with our settings, which says when it serves and takes a signal for a wish, not a failure."""
-
-    serves: Callable[[], object]
+    """uvicorn with our settings, which says how it goes and takes a signal for a wish, not a failure."""
 
     def __init__(
         self,
@@ -210,9 +326,18 @@ class _Server(uvicorn.Server):
         app: Starlette,
         protocol: type[asyncio.Protocol],
         tls: ssl.SSLContext | None,
+        onlooker: Onlooker,
+        metrics: Sequence[socket.socket],
+        directory: Path | None,
     ) -> None:
         self.chosen = chosen
+        self.tls = tls
+        self.onlooker = onlooker
+        self.pulse: asyncio.TimerHandle | None = None
         self.hub: Hub = app.state.hub
+        self.metrics: Metrics = app.state.metrics
+        self._metrics_server = _MetricsServer(metrics_app(app), metrics) if metrics else None
+        self._directory = directory
         self._watchdog: Watchdog | None = None
         super().__init__(
             uvicorn.Config(
@@ -239,17 +364,47 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then say so."""
+        loop = asyncio.get_running_loop()
+        if self.onlooker.takes_hangup:
+            loop.add_signal_handler(signal.SIGHUP, self.renew_certificate)
         await super().startup(sockets)
+        if self._directory is not None:
+            await self.metrics.answer_others(self._directory, str(os.getpid()))
+        if self._metrics_server is not None:
+            await self._metrics_server.startup()
         _keep_house()
         if self.started:
             if self.chosen.loop_patience:
                 self._watchdog = Watchdog(self.hub.meters, self.chosen.loop_patience)
                 self._watchdog.start()
-            self.serves()
+            self.onlooker.serves()
+            self.beat()
+
+    def beat(self) -> None:
+        """Say that the loop runs, now and for as long as it does."""
+        roster = self.hub.roster
+        self.onlooker.beats(roster.rooms, roster.participants)
+        self.pulse = asyncio.get_running_loop().call_later(self.onlooker.period, self.beat)
+
+    def renew_certificate(self) -> None:
+        """Show whoever comes from now on the certificate that is on the disk; if it is none, the old one."""
+        if self.tls is None:
+            log.info(Line("certificate-kept", reason="there is none", hint="other settings take a restart"))
+            return
+        try:
+            # First into a context of its own: one that is in use would be left with half of a bad pair.
+            _tls(self.chosen)
+            _certify(self.tls, self.chosen)
+        except (CannotServe, OSError) as error:
+            told = error.line.fields if isinstance(error, CannotServe) else {"reason": error}
+            log.error(Line("certificate-kept", **told))
+        else:
+            log.info(Line("certificate-renewed", tls_certificate=self.chosen.tls_certificate))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let nobody in any more, send everyone away in good order, then stop: all that in bounded time."""
         began = time.monotonic()
+        self.onlooker.stops()
         log.info(Line("stopping", participants=self.hub.roster.participants))
         for listener in (*self.servers, *(sockets or ())):
             listener.close()
@@ -257,14 +412,49 @@ class _Server(uvicorn.Server):
         left = self.chosen.shutdown_timeout - (time.monotonic() - began)
         self.config.timeout_graceful_shutdown = max(0, ceil(left))
         await super().shutdown(sockets)
+        self.metrics.stop()
+        if self._metrics_server is not None:
+            await self._metrics_server.shutdown()
         if self._watchdog is not None:
             self._watchdog.stop()
+        if self.pulse is not None:
+            self.pulse.cancel()
         log.info(Line("stopped", seconds=round(time.monotonic() - began, 1)))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop in good order; a second Ctrl-C stops at once. (The stock method dies of the signal, after.)"""
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
+
+
+class _MetricsServer(uvicorn.Server):
+    """A second server in the same event loop, which ends with the first."""
+
+    def __init__(self, app: Starlette, listeners: Sequence[socket.socket]) -> None:
+        # It has nothing to start, and who scrapes can come again.
+        config = uvicorn.Config(
+            app,
+            http=BoundedProtocol,
+            ws="none",
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+            log_config=None,
+            proxy_headers=False,
+            server_header=False,
+            access_log=False,
+        )
+        super().__init__(config)
+        self._listeners = list(listeners)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """See ``uvicorn.Server``. It has its own sockets."""
+        self.config.load()
+        self.lifespan = self.config.lifespan_class(self.config)
+        await super().startup(self._listeners)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """See ``uvicorn.Server``."""
+        await super().shutdown(self._listeners)
 
 
 def _keep_house() -> None:

@@ -111,6 +111,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             le=300,
         ),
     ] = 10.0
+    hang_timeout: Annotated[
+        float,
+        _about(
+            "Seconds after which a worker of `mikroroom serve` that shows no sign of life is killed and "
+            "replaced; 0 is never",
+            ge=0,
+            le=3600,
+        ),
+    ] = 30.0
     allowed_origins: Annotated[
         tuple[Origin, ...],
         _about(
@@ -181,6 +190,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rooms_per_minute: Annotated[
         int, _about("Attempts to make a room per address and minute; 0 is no limit", ge=0, le=1_000_000)
     ] = 10
+    configs_per_minute: Annotated[
+        int, _about("Requests for `/config` per address and minute; 0 is no limit", ge=0, le=1_000_000)
+    ] = 60
     guesses_per_minute: Annotated[
         int,
         _about("Wrong passwords, codes and tokens per address and minute; 0 is no limit", ge=0, le=1_000_000),
@@ -486,6 +498,8 @@ def _at_odds(settings: Settings) -> Iterator[Problem]:
     if settings.workers > 1 and not settings.redis_url:
         must = "1, or given together with redis_url: workers share their rooms in Redis"
         yield Problem("workers", must, ("redis_url",))
+    if 0 < settings.hang_timeout < 3:
+        yield Problem("hang_timeout", "0, or at least 3: the signs of life come once a second")
     if settings.tls_certificate and not settings.tls_key:
         yield Problem("tls_certificate", "given together with tls_key", ("tls_key",))
     if settings.tls_key and not settings.tls_certificate:
@@ -508,7 +522,7 @@ def _is_network(text: str) -> bool:
 def _unreadable(settings: Settings) -> Iterator[Problem]:
     for field in ("tls_certificate", "tls_key"):
         path = getattr(settings, field)
-        if path and not (Path(path).is_file() and os.access(path, os.R_OK)):
+        if path and not (os.access(path, os.R_OK) and Path(path).is_file()):
             yield Problem(field, OPTIONS[field].allowed)
 
 

@@ -3,34 +3,48 @@
 The parent listens and never accepts. It starts the workers, again when they die, one by one anew at SIGHUP,
 and stops them all when told to stop. A worker whose parent is gone stops as if told to.
 
+Each worker beats down its line to the parent about once a second, from its event loop. One that was silent
+for ``hang_timeout`` is killed and replaced. That bound is long on purpose, for a busy machine is not a hang:
+a process may wait for its turn, for memory that was swapped out or for a slow disk, and the loop of one that
+has thousands to let in or to send away is late, but comes round. To kill such a one would cost all its people
+their connections and bring the others the load of their return, so that the next one is late: a cure worse
+than the illness. A loop that really hangs does so for good, and after half a minute that is the likelier
+story; its people have given it up by then, because it answers no ping, and for the other workers it is dead
+after ``worker_lease``. Silence is counted in seconds in which the parent itself was awake: a machine that was
+stopped as a whole has lost nobody.
+
 uvicorn has a supervisor, and this is not it. That one kills whoever does not answer a thread's ping in time,
 which a process on a busy machine may not, and one whose event loop hangs always does; it starts again without
 a pause what dies at once, waits without end for what does not stop, obeys no signal while it replaces, and
-leaves its workers behind when it is killed. So whether a worker that lives does its work is not watched here:
-for that there is ``/health``, and ``worker_lease`` for the other workers.
+leaves its workers behind when it is killed.
 
 Workers are started as new interpreters and not as forks. So each loads the code and the certificate as they
 are then on the disk; its settings are those that the parent was started with.
 """
 
 import asyncio
+import faulthandler
 import logging
 import multiprocessing
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
+from typing import NamedTuple
 
 from mikroroom import logs, serving
 from mikroroom.logs import Line
-from mikroroom.serving import CannotServe
+from mikroroom.serving import CannotServe, Listeners
 from mikroroom.settings import Settings
+from mikroroom.systemd import NOTHING_INHERITED, Inherited, Notifier
+from mikroroom.transport.metrics import socket_of
 
 log = logging.getLogger(__name__)
 
@@ -43,27 +57,46 @@ LONG_LIFE = 30.0
 # Seconds between such a death and the next start: the first pause, and the longest it is doubled to.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 
+# Seconds between two beats of a worker, and between two looks at how long they are silent.
+BEAT = 1.0
+
 _SPAWN = multiprocessing.get_context("spawn")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def supervise(chosen: Settings) -> int:
-    """Serve with ``chosen.workers`` processes until SIGTERM or SIGINT. Returns the exit code."""
+def supervise(
+    chosen: Settings, inherited: Inherited = NOTHING_INHERITED, notifier: Notifier | None = None
+) -> int:
+    """Serve with ``chosen.workers`` processes until SIGTERM or SIGINT. Returns the exit code.
+
+    On sockets that listen already, or else our own.
+    """
     try:
-        listeners = serving.listen_or_tell(chosen)
+        listeners = serving.listen_or_tell(chosen, inherited)
     except CannotServe as reason:
         log.error(reason.line)
         return 1
-    return asyncio.run(Supervisor(chosen, listeners).run())
+    # Where the workers find each other. Nobody else may look into it.
+    with TemporaryDirectory(prefix="mikroroom-", ignore_cleanup_errors=True) as directory:
+        office = Office(chosen, listeners, Path(directory))
+        return asyncio.run(Supervisor(office, notifier or Notifier({})).run())
+
+
+class Office(NamedTuple):
+    """What every worker is given."""
+
+    chosen: Settings
+    listeners: Listeners
+    directory: Path
 
 
 class Worker:
     """A process that serves, as its parent sees it. Raises ``OSError`` if none can be started."""
 
-    def __init__(
-        self, chosen: Settings, listeners: Sequence[socket.socket], on_end: "Callable[[Worker], None]"
-    ) -> None:
+    def __init__(self, office: Office, on_end: "Callable[[Worker], None]") -> None:
         self.is_serving = False
+        # Seconds without a sign of life, once it serves.
+        self.silence = 0.0
         # That it serves, or never will; and that it is no more.
         self.settled = asyncio.Event()
         self.ended = asyncio.Event()
@@ -71,7 +104,7 @@ class Worker:
         self._began = time.monotonic()
         self._line, far_end = _SPAWN.Pipe(duplex=False)
         # A daemon: should the parent fail, it does not wait for its workers to end by themselves.
-        self._process = _SPAWN.Process(target=work, args=(chosen, listeners, far_end), daemon=True)
+        self._process = _SPAWN.Process(target=work, args=(office, far_end), daemon=True)
         # What it is told before it can obey has to wait until then. It inherits the mask.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
@@ -106,14 +139,21 @@ class Worker:
             self._process.kill()
 
     def _hear(self) -> None:
-        """It serves; or it has gone, and never did."""
-        asyncio.get_running_loop().remove_reader(self._line.fileno())
-        with suppress(EOFError, OSError):
+        """It serves, first and then still; or it has gone."""
+        try:
             self.is_serving = bool(self._line.recv_bytes())
-        self._line.close()
+            self.silence = 0.0
+        except (EOFError, OSError):
+            self._hang_up()
         self.settled.set()
 
+    def _hang_up(self) -> None:
+        if not self._line.closed:
+            asyncio.get_running_loop().remove_reader(self._line.fileno())
+            self._line.close()
+
     def _bury(self) -> None:
+        self._hang_up()
         asyncio.get_running_loop().remove_reader(self._process.sentinel)
         self._process.join()
         self.code = self._process.exitcode
@@ -127,9 +167,11 @@ class Worker:
 class Supervisor:
     """The parent of the workers, which keeps as many as were asked for."""
 
-    def __init__(self, chosen: Settings, listeners: Sequence[socket.socket]) -> None:
-        self._chosen = chosen
-        self._listeners = listeners
+    def __init__(self, office: Office, notifier: Notifier) -> None:
+        self._office = office
+        self._chosen = office.chosen
+        self._listeners = office.listeners
+        self._notifier = notifier
         # All that have not ended, and of those the ones that are to go on serving.
         self._alive: set[Worker] = set()
         self._staff: list[Worker] = []
@@ -170,10 +212,14 @@ class Supervisor:
     async def _supervise(self) -> int:
         if not await self._begin():
             return 1
-        log.info(serving.listening(self._chosen, self._listeners, self._chosen.workers))
+        self._listeners.tell(self._chosen.workers)
+        self._notifier.ready()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._fill_vacancies())
             tasks.create_task(self._renew())
+            tasks.create_task(self._tell_how_it_goes())
+            if self._chosen.hang_timeout:
+                tasks.create_task(self._end_hangs())
         return 0
 
     async def _begin(self) -> bool:
@@ -212,6 +258,26 @@ class Supervisor:
                 if worker in self._staff and not await self._replace(worker):
                     break
 
+    async def _tell_how_it_goes(self) -> None:
+        while True:
+            self._notifier.alive(f"workers: {len(self._staff)} of {self._chosen.workers}")
+            await asyncio.sleep(self._notifier.period)
+
+    async def _end_hangs(self) -> None:
+        """Kill those that show no sign of life; as to whoever dies, there will be others."""
+        looked = time.monotonic()
+        while True:
+            await asyncio.sleep(BEAT)
+            now = time.monotonic()
+            # Who has slept has heard nobody, and must not take that for silence.
+            passed, looked = min(now - looked, 2 * BEAT), now
+            for worker in self._staff:
+                worker.silence += passed
+                if worker.silence > self._chosen.hang_timeout:
+                    log.error(Line("worker-hung", pid=worker.pid, seconds=round(worker.silence)))
+                    worker.kill()
+                    worker.silence = 0.0  # it is said once
+
     async def _replace(self, worker: Worker) -> bool:
         """Stop this worker once another serves in its place. Returns whether one does."""
         async with self._engaging:
@@ -237,7 +303,7 @@ class Supervisor:
 
     async def _start(self) -> Worker | None:
         try:
-            worker = Worker(self._chosen, self._listeners, self._bid_farewell)
+            worker = Worker(self._office, self._bid_farewell)
         except OSError as error:
             log.error(Line("worker-failed", reason=error.strerror))
             return None
@@ -255,6 +321,7 @@ class Supervisor:
 
     def _bid_farewell(self, worker: Worker) -> None:
         """A worker has ended; if that was not its time, it is missed."""
+        socket_of(self._office.directory, str(worker.pid)).unlink(missing_ok=True)
         self._alive.discard(worker)
         if worker in self._staff:
             self._staff.remove(worker)
@@ -264,11 +331,11 @@ class Supervisor:
 
     async def _stop(self) -> None:
         began = time.monotonic()
+        self._notifier.stopping()
         workers = tuple(self._alive)
         if workers:
             log.info(Line("stopping", workers=len(workers)))
-        for listener in self._listeners:
-            listener.close()
+        self._listeners.close()
         self._staff.clear()
         await self._dismiss(workers)
         if workers:
@@ -290,21 +357,47 @@ class Supervisor:
             await worker.ended.wait()
 
 
-def work(chosen: Settings, listeners: Sequence[socket.socket], line: Connection) -> None:
-    """Serve as a worker, which this process is. It says down the ``line`` to its parent that it serves."""
+def work(office: Office, line: Connection) -> None:
+    """Serve as a worker, which this process is. It says down the ``line`` to its parent that it does."""
+    chosen = office.chosen
     serving.stop_when_told()
     # To be replaced is for the parent to say: this comes to everyone when a terminal closes.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     logs.configure(chosen.log_level, chosen.log_format, worker=os.getpid())
+    faulthandler.enable()
     patience = chosen.shutdown_timeout + GRACE
     Thread(target=_stop_when_orphaned, args=(patience,), daemon=True).start()
 
-    def tell() -> None:
-        with suppress(BrokenPipeError):  # that the parent is gone is noticed elsewhere
-            line.send_bytes(b"serving")
+    sys.exit(serving.serve(chosen, office.listeners, Employed(line), office.directory))
 
-    sys.exit(serving.serve(chosen, listeners, tell))
+
+class Employed:
+    """The onlooker of a worker: it tells the parent."""
+
+    period = BEAT
+    takes_hangup = False
+
+    def __init__(self, line: Connection) -> None:
+        # A parent that does not read must not hold its workers up.
+        os.set_blocking(line.fileno(), False)
+        self._line = line
+
+    def serves(self) -> None:
+        """See ``serving.Onlooker``."""
+        self._tell()
+
+    def beats(self, rooms: int, participants: int) -> None:
+        """See ``serving.Onlooker``."""
+        self._tell()
+
+    def stops(self) -> None:
+        """Nothing: it was the parent who said so."""
+
+    def _tell(self) -> None:
+        # That the parent is gone is noticed elsewhere.
+        with suppress(BrokenPipeError, BlockingIOError):
+            self._line.send_bytes(b"serving")
 
 
 def _stop_when_orphaned(patience: float) -> None:

@@ -56,6 +56,16 @@ async def comes_back(stage: Stage, client: Client, token: str, seq: int, has: in
 # What is heard
 
 
+async def test_fresh_turn_credentials_are_an_event(stage: Stage) -> None:
+    async with stage.ada() as (ada, peer):
+        turn = {"urls": "turn:turn.example.org", "username": "60:ada", "credential": "secret"}
+        await peer.says("ice-servers", iceServers=[{"urls": "stun:stun.example.org"}, turn], ttl=60, seq=2)
+        told = await hears(ada)
+        assert isinstance(told, events.IceServers)
+        assert told.ice_servers == [events.IceServer("stun:stun.example.org"), events.IceServer(**turn)]
+        assert told.ttl == 60
+
+
 async def test_a_lost_connection_is_told_and_taken_up_again_where_it_was(stage: Stage) -> None:
     async with stage.ada() as (ada, peer):
         await peer.chats(("a", 2), ("b", 3))

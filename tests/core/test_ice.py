@@ -2,7 +2,7 @@
 
 import msgspec
 
-from mikroroom.core.ice import TurnLogin, ice_servers, short_lived_login
+from mikroroom.core.ice import IceSource, TurnLogin, ice_servers, short_lived_login
 
 
 def test_short_lived_login_is_what_a_turn_server_with_the_same_secret_computes() -> None:
@@ -38,3 +38,34 @@ def test_turn_without_a_login_is_left_out() -> None:
         {"urls": "stun:a.example"}
     ]
     assert ice_servers([], [], TurnLogin("u", "c")) == []
+
+
+def test_configuration_with_a_secret_ends_in_time_and_says_when() -> None:
+    source = IceSource(stun=["stun:a.example"], turn=["turn:c.example"], secret="north", ttl=600)
+    login = short_lived_login("north", 1_700_000_600, "ada")
+    assert msgspec.to_builtins(source.issue(1_700_000_000, "ada")) == {
+        "iceServers": [
+            {"urls": "stun:a.example"},
+            {"urls": "turn:c.example", "username": "1700000600:ada", "credential": login.credential},
+        ],
+        "ttl": 600,
+    }
+
+
+def test_configuration_with_a_secret_and_another_login_goes_by_the_secret() -> None:
+    source = IceSource(turn=["turn:c.example"], secret="north", ttl=600, login=TurnLogin("u", "c"))
+    assert source.issue(0, "ada").ice_servers[0].username == "600:ada"
+
+
+def test_configuration_with_a_login_of_its_own_never_ends() -> None:
+    source = IceSource(turn=["turn:c.example"], login=TurnLogin("u", "c"), ttl=600)
+    assert msgspec.to_builtins(source.issue(1_700_000_000, "ada")) == {
+        "iceServers": [{"urls": "turn:c.example", "username": "u", "credential": "c"}]
+    }
+
+
+def test_configuration_without_turn_never_ends() -> None:
+    source = IceSource(stun=["stun:a.example"], secret="north", ttl=600)
+    assert msgspec.to_builtins(source.issue(1_700_000_000, "ada")) == {
+        "iceServers": [{"urls": "stun:a.example"}]
+    }

@@ -289,6 +289,7 @@ def test_types_on_the_wire_are_those_of_the_reference_and_the_rules() -> None:
         "participant-joined",
         "participant-left",
         "waiting-room",
+        "ice-servers",
         "error",
     }
 

@@ -9,13 +9,18 @@ from tests.redis_server import RedisServer
 
 from mikroroom.core.effects import Effects, Resumed, Seated, Suspended
 from mikroroom.core.room import Room
+from mikroroom.hub.limits import Limits, LocalCounts
+from mikroroom.meters import Meters
 from mikroroom.protocol import events
 from mikroroom.protocol.codec import HEADROOM
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
+from mikroroom.settings import Settings
 from mikroroom.stores.port import Census, Kept
+from mikroroom.stores.redis.counts import SharedCounts
+from mikroroom.stores.redis.wire import OutOfReach
 
 from .farm import LEASE, PATIENCE, Farm, comes_back, dies, inside, loses, names_of, offers, says, until
-from .shelf import CODE, Shelf, precreated, settled
+from .shelf import CODE, Clock, Shelf, precreated, settled
 
 KEPT = Kept(7, 3, 5, [b'{"seq":7}'])
 
@@ -523,3 +528,28 @@ async def test_people_of_a_room_that_had_ended_do_not_come_back_with_older_data(
     async with asyncio.timeout(PATIENCE):
         while await farm.key("active"):
             await asyncio.sleep(0.01)
+
+
+# Counts
+
+
+async def test_requests_for_ice_servers_are_counted_over_all_workers(farm: Farm) -> None:
+    settings = Settings(configs_per_minute=3)
+    shelves = [await farm.worker(configs_per_minute=3) for _ in range(2)]
+    first, second = [
+        shelf.store.counts(LocalCounts(Limits(settings, Meters()), farm.clock)) for shelf in shelves
+    ]
+    assert [await first.take_config("192.0.2.1"), await second.take_config("192.0.2.1")] == [0, 0]
+    assert await first.take_config("192.0.2.1") == 0
+    assert 0 < await second.take_config("192.0.2.1") <= 60_000
+    assert await second.take_config("192.0.2.2") == 0
+
+
+async def test_requests_for_ice_servers_are_counted_by_each_worker_while_redis_is_away() -> None:
+    async def run(*_: object) -> int:
+        raise OutOfReach
+
+    settings = Settings(configs_per_minute=3)
+    counts = SharedCounts(run, settings, LocalCounts(Limits(settings, Meters()), Clock()))
+    waits = [await counts.take_config("192.0.2.1") for _ in range(4)]
+    assert waits == [0, 0, 0, 60_000]

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from tests.transport.contract.looking_app import delays
 
 from mikroroom import Settings, create_app
 from mikroroom.transport import bounded
@@ -205,3 +206,11 @@ async def test_what_comes_with_the_handshake_is_not_lost(url: str) -> None:
     async with connected(url) as (reader, writer):
         writer.write(HANDSHAKE + bytes([0x81, 0x80 | len(join)]) + bytes(4) + join)
         assert (await reader.readuntil(b"participant-joined")).startswith(b"HTTP/1.1 101 ")
+
+
+async def test_answers_are_not_held_back(url: str) -> None:
+    """TCP_NODELAY, whoever made the listener: it lacks it here, as one of systemd's does."""
+    async with connected(url) as (reader, writer):
+        writer.write(REQUEST)
+        await reader.readuntil(b"}")
+        assert delays(int(url.rpartition(":")[2])) == [False]

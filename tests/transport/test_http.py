@@ -97,11 +97,35 @@ async def test_config_with_a_secret_makes_logins_that_end(app_with: AppWith) -> 
     app = app_with(turn_servers=("turn:turn.example.org:3478",), turn_secret="shared", turn_credential_ttl=60)
     async with visit(app) as client:
         response = await client.get("/config")
+        again = await client.get("/config")
     *_, turn = response.json()["iceServers"]
     expires, _, user = turn["username"].partition(":")
-    assert user == "mikroroom"
     assert 0 < int(expires) - time.time() <= 61
+    assert response.json()["ttl"] == 60
     assert "shared" not in response.text
+    assert user not in again.text, "each has a quota of its own at the TURN server"
+
+
+async def test_config_without_turn_has_nothing_that_ends(app_with: AppWith) -> None:
+    async with visit(app_with(turn_secret="shared")) as client:
+        response = await client.get("/config")
+    assert response.json() == {"iceServers": [{"urls": "stun:stun.cloudflare.com:3478"}]}
+
+
+async def test_too_many_configs_for_one_address_are_told_when_to_come_back(
+    app_with: AppWith, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = app_with(configs_per_minute=2, rooms_per_minute=1)
+    async with visit(app) as client, visit(app, ELSEWHERE) as other:
+        for _ in range(2):
+            assert (await client.get("/config")).status_code == 200
+        for _ in range(3):
+            response = await client.get("/config")
+            assert_error(response, 429, "Too many requests. Please try again later.")
+            assert 1 <= int(response.headers["Retry-After"]) <= 60
+        assert (await other.get("/config")).status_code == 200
+        assert (await client.post("/api/rooms")).status_code == 201, "it is counted apart"
+    assert caplog.text.count("configs-limited") == 1
 
 
 async def test_ready_says_that_people_may_come(app: Starlette) -> None:

@@ -29,7 +29,12 @@ People = Callable[..., Awaitable[list[Person]]]
 Violations = Callable[[Page], Awaitable[list[str]]]
 
 # Nobody here has more than one address, and on one machine no ICE server is needed.
-SETTINGS = {"connections_per_minute": 0, "rooms_per_minute": 0, "stun_servers": ""}
+SETTINGS = {
+    "connections_per_minute": 0,
+    "rooms_per_minute": 0,
+    "configs_per_minute": 0,
+    "stun_servers": "",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,7 @@
-"""ICE servers for browsers, with TURN credentials made from a shared secret where there is one."""
+"""ICE servers for browsers, with TURN credentials made from a shared secret where there is one.
+
+The one place where they are made, whoever asks. When that is, and of whom the credentials are, is passed in.
+"""
 
 import base64
 import hashlib
@@ -7,13 +10,7 @@ from collections.abc import Sequence
 
 from msgspec import UNSET, Struct, UnsetType
 
-
-class IceServer(Struct):
-    """An entry of ``iceServers``, as ``RTCPeerConnection`` takes it (W3C WebRTC, RTCIceServer)."""
-
-    urls: str
-    username: str | UnsetType = UNSET
-    credential: str | UnsetType = UNSET
+from mikroroom.protocol.events import IceServer
 
 
 class TurnLogin(Struct, frozen=True):
@@ -21,6 +18,42 @@ class TurnLogin(Struct, frozen=True):
 
     username: str
     credential: str
+
+
+class IceConfiguration(Struct, rename="camel"):
+    """The answer to ``GET /config``. ``ttl``: seconds for which credentials hold that were made for it."""
+
+    ice_servers: list[IceServer]
+    ttl: int | UnsetType = UNSET
+
+
+class IceSource(Struct, frozen=True, kw_only=True):
+    """Where ICE configurations come from: the servers, and how to log in to those that are TURN servers.
+
+    With a ``secret``, by credentials that hold for ``ttl`` seconds; else by ``login``, if there is one.
+    """
+
+    stun: Sequence[str] = ()
+    turn: Sequence[str] = ()
+    login: TurnLogin | None = None
+    secret: str = ""
+    ttl: int = 0
+
+    @property
+    def is_short_lived(self) -> bool:
+        """Whether what is issued holds only for a time."""
+        return bool(self.secret and self.turn)
+
+    def issue(self, now: int, user: str) -> IceConfiguration:
+        """For one browser, at a time in seconds since the epoch.
+
+        ``user`` should be new each time: by it a TURN server counts what one person may have (coturn:
+        ``user-quota``).
+        """
+        if self.is_short_lived:
+            login = short_lived_login(self.secret, now + self.ttl, user)
+            return IceConfiguration(ice_servers(self.stun, self.turn, login), self.ttl)
+        return IceConfiguration(ice_servers(self.stun, self.turn, self.login))
 
 
 def short_lived_login(secret: str, expires: int, user: str) -> TurnLogin:

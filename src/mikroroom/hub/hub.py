@@ -16,12 +16,14 @@ from msgspec import UNSET
 from mikroroom.clock import steady_ms, wall_ms
 from mikroroom.core import room as rooms
 from mikroroom.core.effects import Effects, Lapsed, Send, WrongToken
+from mikroroom.core.ice import IceConfiguration, IceSource, TurnLogin
 from mikroroom.core.resume import lose
 from mikroroom.core.room import Policy
 from mikroroom.core.rules import act, moderates
 from mikroroom.core.secrets import new_id
 from mikroroom.hub.limits import Limits, LocalCounts
 from mikroroom.hub.lobby import Lobby
+from mikroroom.hub.renewals import TOGETHER, Renewals
 from mikroroom.hub.roster import Roster
 from mikroroom.hub.session import Connection, Session
 from mikroroom.hub.steps import at_once, settled
@@ -88,7 +90,18 @@ class Hub:
             random=random,
             clock=clock,
         )
-        self.roster = Roster(settings, self.limits, self.counts, store, meters=self.meters, clock=clock)
+        self._ice = _ice_source(settings)
+        # Half of their time is left then: enough for whoever is away, or asleep, when they come.
+        self._renewals = Renewals(self._ice.ttl * 500 if self._ice.is_short_lived else 0, clock)
+        self.roster = Roster(
+            settings,
+            store,
+            limits=self.limits,
+            counts=self.counts,
+            renewals=self._renewals,
+            meters=self.meters,
+            clock=clock,
+        )
         self._random = random
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tidying: asyncio.TimerHandle | None = None
@@ -150,6 +163,10 @@ class Hub:
         """Why nobody should be sent here now; None if all is well."""
         return "The server is stopping" if self.is_stopping else self._store.trouble()
 
+    def ice_configuration(self) -> IceConfiguration:
+        """ICE servers for one browser, with TURN credentials of its own where they are made by us."""
+        return self._ice.issue(self.wall() // 1_000, new_id(self._random))
+
     def keeps_rooms(self) -> bool:
         """Whether what changes in rooms outlives this process, as far as it should."""
         return self._store.keeps()
@@ -191,6 +208,15 @@ class Hub:
                 )
                 return at_once(_tell_of(request, participant_id, code, step)) if moderates(request) else step
 
+    def time(self, session: Session, request: Request, came_at: float) -> None:
+        """See ``Switchboard``. What is timed are relays, and how people come to a connection."""
+        if isinstance(request, requests.Relay) and session.id is not None and session.audience is not None:
+            now = self.ticks()
+            self.meters.relay.observe(now - came_at)
+            # Of one on another worker, that one takes the time.
+            if type(request) is requests.Offer and request.target_id in session.audience:
+                self._setup.offered(session.id, request.target_id, now)
+
     def lose(self, session: Session) -> None:
         """A connection is gone, or being closed: its participant is lost, not gone by word (R4, R41)."""
         if session.id is not None and session.code is not None:
@@ -227,12 +253,10 @@ class Hub:
     def hear(self, participant_ids: Iterable[str], frame: Frame) -> None:
         """These hear something that was said on another worker. See ``stores.port.Receiver``."""
         offerer = offerer_of(frame)
-        if offerer is not None:
-            participant_ids = tuple(participant_ids)
-            for participant_id in participant_ids:
-                self._setup.offers[offerer, participant_id] = self.ticks()
         for participant_id in participant_ids:
             self.roster.tell(participant_id, [frame])
+            if offerer is not None:
+                self._setup.offered(offerer, participant_id, self.ticks())
 
     def meet(self, code: str, far: Far | None) -> None:
         """See ``stores.port.Receiver``."""
@@ -265,19 +289,16 @@ class Hub:
             raise _unseated(session)
         if request.timestamp is None:
             request.timestamp = self.wall()
-        kind = type(request)
         target = audience.get(request.target_id)
         if target is not None:
             target.relay(to_event(request, session.code, session.id), self._scratch)
-            if kind is requests.Offer:
-                self._setup.offers[session.id, request.target_id] = self.ticks()
         elif audience.far is not None and request.target_id in audience.far:
             audience.far.relay(to_event(request, session.code, session.id))
         else:
             raise Refusal(ErrorCode.TARGET_NOT_FOUND, "`targetId` is nobody in this room")
-        if kind is requests.Answer:
+        if self._setup.offers and type(request) is requests.Answer:
             self._setup.answered(request.target_id, session.id, self.ticks())
-        elif self._setup.answers and kind is requests.IceCandidate:
+        elif self._setup.answers and type(request) is requests.IceCandidate:
             self._setup.found(request.target_id, session.id, self.ticks())
 
     def _chat(self, session: Session, request: requests.Chat) -> None:
@@ -395,11 +416,26 @@ class Hub:
             self._store.make_up_for(int(late * 1_000))
         elif self._store.tidy():
             self._tidy_later(TIDY_SOON)
+        if self._renew():
+            self._tidy_later(TIDY_SOON)
         self.limits.prune(self.clock())
-        self._setup.prune()
+        self.meters.tidy()
         owed, self._owed = self._owed, {}
         for participant_id, (code, connection_id) in owed.items():
             self._take_out(participant_id, code, connection_id)
+
+    def _renew(self) -> bool:
+        """Give fresh TURN credentials to whose turn it is; whether it may be somebody else's already."""
+        due = self._renewals.due()
+        for participant_id in due:
+            person = self.roster.get(participant_id)
+            if person is not None and person.code is not None:
+                fresh = self.ice_configuration()
+                event = events.IceServers(
+                    person.code, participant_id, fresh.ice_servers, self._ice.ttl, timestamp=self.wall()
+                )
+                person.send(frame(event))
+        return len(due) == TOGETHER
 
     def _tidy_later(self, seconds: float) -> float:
         """Tidy in so many seconds, and not before. Returns by how many this time was late."""
@@ -420,6 +456,17 @@ def _unseated(session: Session) -> Refusal:
     """Why someone who is no participant may not speak."""
     what = "Wait to be admitted first" if session.id is not None else "Join a room first"
     return Refusal(ErrorCode.NOT_IN_ROOM, what)
+
+
+def _ice_source(settings: Settings) -> IceSource:
+    login = TurnLogin(settings.turn_username, settings.turn_credential) if settings.turn_username else None
+    return IceSource(
+        stun=settings.stun_servers,
+        turn=settings.turn_servers,
+        login=login,
+        secret=settings.turn_secret,
+        ttl=settings.turn_credential_ttl,
+    )
 
 
 async def _tell_of(request: Request, participant_id: str, code: str, step: Step) -> None:

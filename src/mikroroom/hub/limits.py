@@ -25,12 +25,13 @@ LOG_EVERY = 1_000
 
 
 class Limits:
-    """Windows of a minute: connections, room creations, failed guesses; for each participant its returns."""
+    """Windows of a minute: connections, rooms, configurations, guesses; for each participant its returns."""
 
     def __init__(self, settings: Settings, meters: Meters) -> None:
         self._meters = meters
         self.connections = Window(settings.connections_per_minute, MINUTE)
         self.rooms = Window(settings.rooms_per_minute, MINUTE)
+        self.configs = Window(settings.configs_per_minute, MINUTE)
         self.guesses = Window(settings.guesses_per_minute, MINUTE)
         self.returns = Window(RETURNS_PER_MINUTE, MINUTE)
         self.tokens_forgiven_until = 0
@@ -76,7 +77,7 @@ class Limits:
 
     def prune(self, now: int) -> None:
         """Forget those of whom nothing is counted any more."""
-        for window in (self.connections, self.rooms, self.guesses, self.returns):
+        for window in (self.connections, self.rooms, self.configs, self.guesses, self.returns):
             window.prune(now)
 
 
@@ -113,6 +114,10 @@ class LocalCounts:
     async def room_wait(self, address: str) -> int:
         """See ``stores.port.Counts``."""
         return self._limits.rooms.wait(address, self._clock())
+
+    async def take_config(self, address: str) -> int:
+        """See ``stores.port.Counts``."""
+        return self._limits.configs.take(address, self._clock())
 
     async def guess_wait(self, address: str) -> int:
         """See ``stores.port.Counts``."""

@@ -11,6 +11,7 @@ from msgspec import Struct
 from mikroroom.core.effects import Close, Gone, Held, Resumed, Seated, Suspended
 from mikroroom.hub.limits import Limits
 from mikroroom.hub.mailbox import Capacity, Mailbox
+from mikroroom.hub.renewals import Renewals
 from mikroroom.hub.session import Audience, Session
 from mikroroom.logs import Line
 from mikroroom.meters import Meters
@@ -52,10 +53,11 @@ class Roster:
     def __init__(
         self,
         settings: Settings,
-        limits: Limits,
-        counts: Counts,
         store: Store,
         *,
+        limits: Limits,
+        counts: Counts,
+        renewals: Renewals,
         meters: Meters,
         clock: Callable[[], int],
     ) -> None:
@@ -63,6 +65,7 @@ class Roster:
         self.peak_participants = 0
         self._limits = limits
         self._counts = counts
+        self._renewals = renewals
         self._clock = clock
         self._meters = meters
         self._store = store
@@ -76,6 +79,11 @@ class Roster:
         self._returning: dict[str, tuple[Session, int]] = {}
         # Those whose mailbox is on its way here from another worker.
         self._arrivals: dict[str, _Arrival] = {}
+
+    @property
+    def rooms(self) -> int:
+        """In how many rooms there is somebody of this process."""
+        return len(self._audiences)
 
     def get(self, participant_id: str) -> Person | None:
         """Someone, if it can be reached here."""
@@ -270,6 +278,8 @@ class Roster:
         session = person.session
         if session is None:
             return
+        # Whoever has waited, or was away, got its TURN credentials who knows when.
+        self._renewals.expect(participant_id, soon=session.has_joined or session.mailbox is not None)
         self._let_in(person, session)
         session.audience = person.audience
         session.allowance.widen(BURST_PER_SEAT * seats)
@@ -389,10 +399,12 @@ class Roster:
             mailbox.suspended_from = None
         if mailbox.session is not None and mailbox.audience is not None:
             self.participants -= 1
+        self._renewals.forget(mailbox.id)
         return mailbox.detach()
 
     def _take_away(self, person: Person, participant_id: str) -> None:
         """Nobody is there under this id any more."""
+        self._renewals.forget(participant_id)
         del self._people[participant_id]
         if person.audience is not None and person.code is not None:
             del person.audience[participant_id]

@@ -10,11 +10,11 @@ from msgspec import UNSET
 
 from mikroroom.core.ratelimit import Bucket, Sampler, Tally
 from mikroroom.logs import Line
-from mikroroom.meters import TIMED_MASK, Meters
+from mikroroom.meters import Meters
 from mikroroom.protocol import events
 from mikroroom.protocol.codec import TYPE_OF, Frame, InvalidMessage, decode_request, frame
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
-from mikroroom.protocol.requests import Join, Relay, Request
+from mikroroom.protocol.requests import Join, Request
 from mikroroom.settings import Settings
 from mikroroom.stores.port import Far, Step
 
@@ -60,6 +60,9 @@ class Switchboard(Protocol):
 
     def act(self, session: "Session", request: Request) -> Step:
         """Do what the client asks for. Raises ``Refusal``."""
+
+    def time(self, session: "Session", request: Request, came_at: float) -> None:
+        """A request was done, which had come at that time, by ``ticks``."""
 
     def lose(self, session: "Session") -> None:
         """The connection is gone: so is the participant, if there is one, unless it may come back."""
@@ -111,7 +114,7 @@ class Session:
         "_is_overdue",
         "_join_timer",
         "_logged",
-        "_messages",
+        "_meters",
         "_refused",
         "_told",
         "address",
@@ -131,7 +134,7 @@ class Session:
     def __init__(self, hub: Switchboard, connection: Connection, address: str, opened_at: int) -> None:
         settings = hub.settings
         self._hub = hub
-        self._messages = hub.meters.messages
+        self._meters = hub.meters
         self.connection = connection
         self.address = address
         self.opened_at = opened_at
@@ -165,6 +168,11 @@ class Session:
         if self._join_timer is not None:
             self._join_timer.cancel()
             self._join_timer = None
+
+    @property
+    def has_joined(self) -> bool:
+        """Whether nothing is expected of it any more: it is in a room or a waiting room, or was in one."""
+        return self._join_timer is None
 
     def receive(self, text: str) -> None:
         """Take a message from the client: act upon it, or keep it until what came before is decided (R7)."""
@@ -224,7 +232,7 @@ class Session:
 
         ``wanted_room`` is for the log: the one that somebody who is in none wanted to join.
         """
-        self._hub.meters.refusals[refusal.code] += 1
+        self._meters.refusals[refusal.code] += 1
         self._log_refusal(refusal, request_type, self.code or wanted_room)
         error = events.Error(
             "",
@@ -243,7 +251,7 @@ class Session:
             return
         self.is_closed = True
         self.joined()
-        self._hub.meters.closes[code] += 1
+        self._meters.closes[code] += 1
         log.info(
             Line(
                 "closed",
@@ -261,7 +269,7 @@ class Session:
     def end(self) -> None:
         """The connection is gone. What had come before is still done: a client says ``leave``, and goes."""
         if not self.is_ended:
-            self._hub.meters.connections_ended += 1
+            self._meters.connections_ended += 1
         self.is_closed = self.is_ended = True
         self.joined()
         self.part()
@@ -276,7 +284,8 @@ class Session:
         try:
             request = decode_request(text)
             kind = type(request)
-            number = self._messages[kind] = self._messages[kind] + 1
+            messages = self._meters.messages
+            number = messages[kind] = messages[kind] + 1
             if (
                 request.client_seq is not None
                 and self.mailbox is not None
@@ -293,8 +302,8 @@ class Session:
         else:
             if step is not None:
                 self._deciding = asyncio.create_task(self._decide(step, request))
-            elif not number & TIMED_MASK and isinstance(request, Relay):
-                self._hub.meters.relay.observe(self._hub.ticks() - came_at)
+            elif not number & self._meters.mask:
+                self._hub.time(self, request, came_at)
 
     async def _decide(self, step: Awaitable[None], request: Request) -> None:
         """See a request through that could not be decided at once, and then what came after it."""
@@ -330,7 +339,7 @@ class Session:
         if self._told.due(self._hub.clock()) is not None:
             self.refuse(Refusal(ErrorCode.RATE_LIMITED, "Too many messages; the last ones were dropped"))
         else:
-            self._hub.meters.refusals[ErrorCode.RATE_LIMITED] += 1
+            self._meters.refusals[ErrorCode.RATE_LIMITED] += 1
             self._count_refused()
 
     def _log_refusal(self, refusal: Refusal, request_type: str | None, room: str | None) -> None:

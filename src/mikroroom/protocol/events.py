@@ -200,6 +200,21 @@ class QualityChange(Relay, tag="quality-change"):
     quality: str = ""
 
 
+class IceServer(Struct):
+    """An entry of ``iceServers``, as ``RTCPeerConnection`` takes it (W3C WebRTC, RTCIceServer)."""
+
+    urls: str
+    username: str | UnsetType = UNSET
+    credential: str | UnsetType = UNSET
+
+
+class IceServers(Message, tag="ice-servers"):
+    """Fresh credentials for TURN, before those of a participant run out. They hold for ``ttl`` seconds."""
+
+    ice_servers: list[IceServer] = []
+    ttl: int = 0
+
+
 class Error(Message, tag="error"):
     """A request was refused, and nothing has changed (R27)."""
 
@@ -229,5 +244,6 @@ Event = (
     | FileAnswer
     | FileChunk
     | QualityChange
+    | IceServers
     | Error
 )

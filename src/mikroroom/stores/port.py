@@ -120,6 +120,9 @@ class Counts(Protocol):
     async def room_wait(self, address: str) -> int:
         """Likewise, but only look."""
 
+    async def take_config(self, address: str) -> int:
+        """Count a request for ICE servers. Returns 0, or the milliseconds to wait if there were too many."""
+
     async def guess_wait(self, address: str) -> int:
         """0, or the milliseconds until the address may guess again."""
 

@@ -7,7 +7,9 @@ thousands hold on to their sockets for ever, before there is a request that coul
 """
 
 import asyncio
+import contextlib
 import json
+import socket
 import sys
 from functools import partial
 from typing import Any, cast
@@ -59,6 +61,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client, of whom a request is expected."""
         super().connection_made(transport)
+        with contextlib.suppress(OSError):  # a UNIX socket has no such option
+            # uvicorn sends head and body of an answer separately, and not every listener has seen to this:
+            # the body would wait for 40 ms until the head is acknowledged.
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:

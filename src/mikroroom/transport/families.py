@@ -83,6 +83,8 @@ def _gauges(hub: Hub, there: Presence) -> Iterable[Family]:
     meters = hub.meters
     is_ready = float(hub.trouble() is None)
     open_now = meters.connections_opened - meters.connections_ended
+    started = hub.started_at / 1_000
+    yield gauge("process_start_time_seconds", "When the process began, in seconds since the epoch", started)
     yield gauge("ready", "1 if people may be sent here, as /ready says", is_ready)
     yield gauge(
         "rooms_kept", "1 if changes in rooms are kept: on the disk, in Redis", float(hub.keeps_rooms())
@@ -124,7 +126,9 @@ def _counters(hub: Hub) -> Iterable[Family]:
 def _histograms(hub: Hub) -> Iterable[Family]:
     meters = hub.meters
     yield histogram(
-        "relay_seconds", "From a relay's arrival until it was handed on; of one in 8", meters.relay
+        "relay_seconds",
+        "From a relay's arrival until it was handed on; of one in 16 where there are many",
+        meters.relay,
     )
     yield histogram("setup_answer_seconds", "From an offer to its answer", meters.setup.answer)
     yield histogram(

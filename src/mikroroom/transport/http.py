@@ -1,13 +1,10 @@
 """The REST routes: index, health, ICE configuration, room creation."""
 
-import time
-
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from mikroroom import __version__
-from mikroroom.core.ice import TurnLogin, ice_servers, short_lived_login
 from mikroroom.hub.hub import Hub
 from mikroroom.protocol.codec import InvalidMessage, decode_room
 from mikroroom.protocol.codes import ErrorCode, Refusal
@@ -19,8 +16,6 @@ from mikroroom.transport.web import WebFiles, page_for
 
 INVALID_BODY = "Invalid request body"
 NO_ROOM_MADE = "Cannot create room. Limit reached or room ID already exists."
-# The name part of short-lived TURN user names.
-TURN_USER = "mikroroom"
 
 
 async def index(request: Request) -> Response:
@@ -73,9 +68,14 @@ async def ready(request: Request) -> Response:
 
 async def config(request: Request) -> Response:
     """``GET /config``: the ICE servers, with credentials of the moment where TURN has a shared secret."""
-    settings: Settings = request.app.state.settings
-    servers = ice_servers(settings.stun_servers, settings.turn_servers, _turn_login(settings))
-    return answer({"iceServers": servers}, Cache_Control="no-store")
+    hub: Hub = request.app.state.hub
+    hub.start()
+    address = client_of(request, request.app.state.trusted)
+    wait = await hub.counts.take_config(address)
+    if wait:
+        hub.limits.tell("configs-limited", hub.clock(), address=address)
+        return too_many(wait)
+    return answer(hub.ice_configuration(), Cache_Control="no-store")
 
 
 async def create_room(request: Request) -> Response:
@@ -114,16 +114,6 @@ async def upgrade_required(request: Request) -> Response:
 async def http_error(request: Request, exception: HTTPException) -> Response:
     """404, 405 and their like as JSON (R29)."""
     return error(exception.status_code, exception.detail, **dict(exception.headers or {}))
-
-
-def _turn_login(settings: Settings) -> TurnLogin | None:
-    if settings.turn_secret:
-        return short_lived_login(
-            settings.turn_secret, int(time.time()) + settings.turn_credential_ttl, TURN_USER
-        )
-    if settings.turn_username:
-        return TurnLogin(settings.turn_username, settings.turn_credential)
-    return None
 
 
 async def _read(request: Request, limit: int) -> bytes | None:

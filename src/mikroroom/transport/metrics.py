@@ -6,6 +6,7 @@ directory of theirs, and each sample says which ``worker`` it is from.
 
 import asyncio
 import hmac
+import logging
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -19,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mikroroom.hub.hub import Hub
+from mikroroom.logs import Line
 from mikroroom.settings import Settings
 from mikroroom.transport.answers import error, too_many
 from mikroroom.transport.clients import client_of
@@ -26,6 +28,8 @@ from mikroroom.transport.families import PREFIX, Family, Kind, Sample, families_
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
+
+log = logging.getLogger(__name__)
 
 # Seconds for which an answer serves everyone who asks: a storm of scrapes costs what one costs.
 LASTING = 1.0
@@ -53,8 +57,14 @@ class Metrics:
 
     async def answer_others(self, directory: Path, name: str) -> None:
         """Be found, under this ``name``, by the other workers that look into this directory."""
-        self._mine = directory / f"{name}.sock"
-        self._server = await asyncio.start_unix_server(self._tell, self._mine)
+        path = socket_of(directory, name)
+        try:
+            self._server = await asyncio.start_unix_server(self._tell, path)
+        except OSError as error:
+            # Meetings need none of this.
+            log.warning(Line("metrics-alone", path=path, problem=error, effect="each worker tells of itself"))
+        else:
+            self._mine = path
 
     def stop(self) -> None:
         """Be found no more."""
@@ -93,7 +103,7 @@ class Metrics:
         mine = self._mine
         if mine is None:
             return own
-        others = [path for path in mine.parent.glob("*.sock") if path != mine]
+        others = [path for path in mine.parent.glob(socket_of(Path(), "*").name) if path != mine]
         told = dict(zip(others, await asyncio.gather(*map(_ask, others)), strict=True))
         merged = {family.name: family for family in own}
         for family in own:
@@ -116,6 +126,11 @@ class Metrics:
             writer.write(_encode([*await families_of(self._hub), *_process()]))
             await writer.drain()
         writer.close()
+
+
+def socket_of(directory: Path, name: str) -> Path:
+    """Where the worker of this name is asked."""
+    return directory / f"{name}.sock"
 
 
 def metrics_app(app: Starlette) -> Starlette:
@@ -182,6 +197,8 @@ def _process() -> Iterator[Family]:
 
     # No registry of its own: it is asked only here.
     for metric in ProcessCollector(PREFIX.rstrip("_"), registry=None).collect():
+        if metric.name.endswith("start_time_seconds"):
+            continue  # it is reckoned from /proc/stat, which a service may not be allowed to see
         kind: Kind = "counter" if metric.type == "counter" else "gauge"
         samples = [Sample(sample.name, dict(sample.labels), sample.value) for sample in metric.samples]
         yield Family(metric.name, kind, metric.documentation, samples)

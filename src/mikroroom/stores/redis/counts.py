@@ -62,6 +62,13 @@ class SharedCounts:
         except (Refused, OutOfReach):
             return await self._local.room_wait(address)
 
+    async def take_config(self, address: str) -> int:
+        """See ``stores.port.Counts``."""
+        try:
+            return int(await self._count("configs", address, self._settings.configs_per_minute, take=True))
+        except (Refused, OutOfReach):
+            return await self._local.take_config(address)
+
     async def guess_wait(self, address: str) -> int:
         """See ``stores.port.Counts``."""
         try:

@@ -32,11 +32,12 @@
  * @typedef {Base & {type: "file-answer", targetId: string, accepted: boolean}} FileAnswer
  * @typedef {Base & {type: "file-chunk", targetId: string, chunk: string, index: number, total: number}} FileChunk
  * @typedef {Base & {type: "quality-change", targetId: string, quality: string}} QualityChange
+ * @typedef {Base & {type: "ice-servers", iceServers: RTCIceServer[], ttl: number}} IceServers
  * @typedef {Base & {type: "error", code: string, message: string, requestType?: string}} ErrorMessage
  *
  * @typedef {ParticipantJoined | ParticipantUpdated | ParticipantLeft | WaitingRoom | ModeratorAction | RoomLocked
  *   | RoomUnlocked | RejectUser | Hand | RecordingStarted | RecordingStopped | Chat | Description | IceCandidate
- *   | FileOffer | FileAnswer | FileChunk | QualityChange | ErrorMessage} Message
+ *   | FileOffer | FileAnswer | FileChunk | QualityChange | IceServers | ErrorMessage} Message
  *
  * One's own answer to a `join`.
  * @typedef {ParticipantJoined | WaitingRoom} Own

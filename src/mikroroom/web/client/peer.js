@@ -132,6 +132,15 @@ export class Peer extends Emitter {
   }
 
   /**
+   * By which servers to look for another way to the other, should one be needed.
+   *
+   * @param {RTCIceServer[]} iceServers
+   */
+  setIceServers(iceServers) {
+    this.#then(async () => this.#connection.setConfiguration({ iceServers }));
+  }
+
+  /**
    * How much video to send at most.
    *
    * @param {Limits} limits

@@ -24,6 +24,7 @@ export class Peers extends Emitter {
   #peers = new Map();
   /** @type {Record<Kind, MediaStreamTrack | null>} */
   #tracks = { audio: null, video: null };
+  #iceServers;
   #signaling;
   #room;
   #tending = 0;
@@ -37,12 +38,13 @@ export class Peers extends Emitter {
     super();
     this.#signaling = signaling;
     this.#room = room;
-    this.iceServers = iceServers;
+    this.#iceServers = iceServers;
     room.on("joined", ({ id }) => this.#add(id));
     room.on("left", ({ id }) => this.#remove(id));
     for (const type of /** @type {const} */ (["offer", "answer", "ice-candidate"])) {
       signaling.on(type, (message) => this.#peers.get(message.participantId)?.hear(message));
     }
+    signaling.on("ice-servers", ({ iceServers }) => this.setIceServers(iceServers));
     signaling.on("resumed", ({ replayed }) => this.#recover(replayed));
   }
 
@@ -53,6 +55,17 @@ export class Peers extends Emitter {
 
   [Symbol.iterator]() {
     return this.#peers.values();
+  }
+
+  /**
+   * Go by these from now on. What is connected stays so: they count when another way is looked for. The server's
+   * `ice-servers` are taken without being asked for.
+   *
+   * @param {RTCIceServer[]} iceServers as `GET /config` gives them
+   */
+  setIceServers(iceServers) {
+    this.#iceServers = iceServers;
+    for (const peer of this) peer.setIceServers(iceServers);
   }
 
   /**
@@ -78,7 +91,7 @@ export class Peers extends Emitter {
   #add(id) {
     const peer = new Peer(id, {
       isPolite: this.#signaling.id > id,
-      iceServers: this.iceServers,
+      iceServers: this.#iceServers,
       tracks: { ...this.#tracks },
       say: (message) => this.#say(message),
     });

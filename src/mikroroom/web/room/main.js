@@ -6,6 +6,7 @@ import { Devices } from "./devices.js";
 import { button, find, part, show, write } from "./dom.js";
 import { endingOf } from "./endings.js";
 import { Home } from "./home.js";
+import { IceConfiguration } from "./ice.js";
 import { Lobby } from "./lobby.js";
 import { Meeting } from "./meeting.js";
 import { rememberVisit, visit } from "./memory.js";
@@ -41,8 +42,7 @@ class App {
   #meeting = null;
   /** @type {Entry | null} How one has entered last. */
   #entry = null;
-  /** @type {Promise<RTCIceServer[]> | null} Asked for in the lobby, so that it need not be waited for. */
-  #iceServers = null;
+  #ice = new IceConfiguration(endpoint("config"));
   /** @type {(typeof SCREENS)[number] | ""} */
   #screen = "";
   #code = "";
@@ -79,7 +79,7 @@ class App {
 
   /** @param {{problem?: string, asksPassword?: boolean}} [options] */
   #openLobby(options) {
-    this.#iceServers = iceServers();
+    this.#ice.ask();
     this.#show("lobby");
     this.#lobby.open(this.#code, { isMaker: Boolean(visit(this.#code).isMaker), ...options });
   }
@@ -128,20 +128,19 @@ class App {
 
   /** @param {Entry & {resumeTokens?: string[]}} how */
   async #join({ resumeTokens, ...entry }) {
-    const servers = this.#meeting ? [] : await (this.#iceServers ?? iceServers());
-    this.#iceServers = null;
+    const iceServers = await this.#ice.take();
     if (this.#code !== entry.roomId) throw new ClosedError(1000, "Left meanwhile");
     this.#entry = entry;
     this.#meeting ??= new Meeting({
       server: websocketOf(endpoint("ws")),
-      iceServers: servers,
+      ice: this.#ice,
       devices: this.#devices,
       notices: this.#notices,
       onStatus: (status) => this.#showMeeting(status),
       onEnd: (ending, isByChoice) => this.#end(ending, () => this.#goBack(isByChoice)),
     });
     void this.#devices.start();
-    await this.#meeting.enter({ ...entry, resumeTokens });
+    await this.#meeting.enter({ ...entry, resumeTokens }, iceServers);
   }
 
   /** After an end. Who has left by choice looks at themselves again. @param {boolean} isByChoice */
@@ -221,16 +220,6 @@ function hasLeft(error) {
 function websocketOf(url) {
   url.protocol = url.protocol.replace("http", "ws");
   return url;
-}
-
-/** Without them two browsers in one network still find each other. @returns {Promise<RTCIceServer[]>} */
-async function iceServers() {
-  try {
-    const response = await fetch(endpoint("config"));
-    return (await response.json()).iceServers ?? [];
-  } catch {
-    return [];
-  }
 }
 
 new App().start();

@@ -3,6 +3,7 @@
 /** @import { Participant } from "../client/room.js" */
 /** @import { Devices } from "./devices.js" */
 /** @import { Ending } from "./endings.js" */
+/** @import { IceConfiguration } from "./ice.js" */
 /** @import { Notices } from "./notices.js" */
 import { Peers, Room, Signaling } from "../mikroroom.js";
 import { Chat } from "./chat.js";
@@ -42,17 +43,17 @@ export class Meeting {
   #unlisten;
 
   /**
-   * @param {{server: URL, iceServers: RTCIceServer[], devices: Devices, notices: Notices,
+   * @param {{server: URL, ice: IceConfiguration, devices: Devices, notices: Notices,
    *   onStatus: (status: "waiting" | "inside") => void, onEnd: (ending: Ending, isByChoice: boolean) => void}} options
    */
   constructor(options) {
-    const { server, iceServers, devices, notices } = options;
+    const { server, devices, notices } = options;
     this.#options = options;
     this.#devices = devices;
     this.#notices = notices;
     this.#signaling = new Signaling(server);
     this.#room = new Room(this.#signaling);
-    this.#peers = new Peers(this.#signaling, this.#room, { iceServers });
+    this.#peers = new Peers(this.#signaling, this.#room);
     this.#stage = new Stage(this.#room, this.#peers, devices);
     this.#chat = new Chat(this.#signaling, this.#room, this.#peers, notices);
     new Participants(this.#signaling, this.#room);
@@ -75,9 +76,10 @@ export class Meeting {
   /**
    * Enter. Throws what `Signaling.join` throws, after which one may try again.
    *
-   * @param {Entry & {resumeTokens?: string[]}} how
+   * @param {Entry & {resumeTokens?: string[]}} how @param {RTCIceServer[]} iceServers
    */
-  async enter(how) {
+  async enter(how, iceServers) {
+    this.#peers.setIceServers(iceServers);
     this.#code = how.roomId;
     write(part(this.#root, "[data-code]"), how.roomId);
     this.#show();
@@ -104,7 +106,10 @@ export class Meeting {
     signaling.on("place", (ticket) => rememberVisit(this.#code, ticket ?? { resumeTokens: undefined }));
     signaling.on("suspended", () => this.#showAway(true));
     signaling.on("resumed", () => this.#showAway(false));
-    signaling.on("rejoined", () => this.#showAway(false));
+    signaling.on("rejoined", () => {
+      this.#showAway(false);
+      void this.#renewIce();
+    });
     signaling.on("reject-user", ({ reason }) => (this.#rejection = reason));
     signaling.on("closed", (error) => this.#end(endingOf(error, this.#rejection), false));
     signaling.on("error", (refusal) => this.#tellRefusal(refusal));
@@ -119,6 +124,11 @@ export class Meeting {
     room.on("knocked", ({ name }) => this.#notices.announce(`${name} waits to come in`));
     room.on("updated", ({ participant, before }) => this.#tellUpdate(participant, before));
     this.#peers.on("peer", (peer) => this.#talkTo(peer));
+  }
+
+  /** To the server one is new here, and has just asked. In truth one may have been away for a day. */
+  async #renewIce() {
+    this.#peers.setIceServers(await this.#options.ice.take());
   }
 
   #show() {
