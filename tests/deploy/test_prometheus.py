@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,10 @@ class Prometheus:
         data = self.ask("query", query=query)
         return [float(sample["value"][1]) for sample in data["result"]] if data else []
 
+    def shows(self, query: str) -> bool:
+        """Whether there is something to see. Of what happens seldom, only that which has is asked for."""
+        return bool(self.values(query)) or query.endswith("> 0")
+
     def evaluates(self) -> bool:
         """Whether all rules were, on what there is; and for none of them that was wrong."""
         data = self.ask("rules")
@@ -202,8 +207,7 @@ def test_server_of_two_workers_is_scraped_and_is_missed_when_it_is_gone(
             # Rates take two scrapes.
             eventually(lambda: prometheus.values("sum(rate(mikroroom_process_cpu_seconds_total[4s]))"))
             for query in queries():
-                # What has not happened is not shown where only that which has is asked for.
-                eventually(lambda query=query: prometheus.values(query) or query.endswith("> 0"))
+                eventually(partial(prometheus.shows, query))
             eventually(prometheus.evaluates)
             eventually(lambda: prometheus.firing() == set())
             site.stop()
