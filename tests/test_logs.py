@@ -3,8 +3,12 @@
 import asyncio
 import json
 import logging
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -212,3 +216,39 @@ def test_what_is_a_failure_of_ours_leaves_its_traceback(written: Callable[[], li
     first, last = written()
     assert first.endswith(" ERROR Exception in ASGI application")
     assert last == "    ValueError: no"
+
+
+# Under systemd
+
+
+@pytest.mark.parametrize("shape", ["text", "json"])
+def test_the_journal_is_told_how_bad_each_line_is(shape: str, tmp_path: Path) -> None:
+    said = written_to(tmp_path / "journal", shape, is_journal=True)
+    assert [line[:3] for line in said] == ["<6>", "<4>", "<3>", *(["<3>"] if shape == "text" else [])]
+    if shape == "json":
+        assert [json.loads(line[3:])["event"] for line in said] == ["joined", "slow-reader", "failed"]
+
+
+def test_what_is_sent_elsewhere_is_written_as_it_is(tmp_path: Path) -> None:
+    said = written_to(tmp_path / "file", "text", is_journal=False)
+    assert not [line for line in said if line.startswith("<")]
+
+
+def written_to(file: Path, shape: str, *, is_journal: bool) -> list[str]:
+    """What a process writes there: a line of each level, and one with a traceback."""
+    program = f"""
+from mikroroom import logs
+logs.configure("info", {shape!r})
+log = logs.logging.getLogger("mikroroom")
+log.info(logs.Line("joined"))
+log.warning(logs.Line("slow-reader"))
+log.error(logs.Line("failed"), exc_info=(ValueError, ValueError("no good"), None))
+"""
+    with file.open("wb") as output:
+        there = os.fstat(output.fileno())
+        stream = f"{there.st_dev}:{there.st_ino}" if is_journal else "1:1"
+        environment = {**os.environ, "JOURNAL_STREAM": stream}
+        subprocess.run(
+            [sys.executable, "-c", program], env=environment, stderr=output, check=True, timeout=60
+        )
+    return file.read_text().splitlines()

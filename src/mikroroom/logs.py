@@ -7,10 +7,12 @@ none of ours; ``configure`` is for the command alone. What must never be logged 
 import asyncio
 import json
 import logging
+import os
 import re
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, TextIO
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -19,6 +21,9 @@ LONGEST = 300
 
 # Whose lines are less than ours: the server below us and its libraries.
 BELOW = ("uvicorn", "uvicorn.error", "uvicorn.asgi", "uvicorn.access", "websockets", "asyncio")
+
+# What syslog(3) calls each level; where a level is none of these, it is the next one below.
+_PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6, logging.DEBUG: 7}
 
 _PLAIN = re.compile(r'[^\s"\'=\\]+')
 _NAMES = {"WARNING": "WARN", "CRITICAL": "FATAL"}
@@ -50,7 +55,8 @@ def configure(level: Level, shape: Literal["text", "json"], worker: int | None =
     Where several processes write there, each line tells which ``worker`` it is from.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter(worker) if shape == "json" else TextFormatter(worker))
+    formatter = JsonFormatter(worker) if shape == "json" else TextFormatter(worker)
+    handler.setFormatter(JournalFormatter(formatter) if _is_journal(sys.stderr) else formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -105,6 +111,19 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(told)
 
 
+class JournalFormatter(logging.Formatter):
+    """Another's lines, and before each how bad it is: journald takes that off (sd-daemon(3))."""
+
+    def __init__(self, inner: logging.Formatter) -> None:
+        super().__init__()
+        self._inner = inner
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record, all lines of which count as equally bad."""
+        priority = next((value for level, value in _PRIORITIES.items() if record.levelno >= level), 7)
+        return "\n".join(f"<{priority}>{line}" for line in self._inner.format(record).splitlines())
+
+
 class _News(logging.Filter):
     """Which lines of the server below us to keep."""
 
@@ -120,6 +139,15 @@ class _News(logging.Filter):
             return False
         self._garbage_told = record.created
         return True
+
+
+def _is_journal(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether journald reads what is written there, and nobody has sent it elsewhere (systemd.exec(5))."""
+    try:
+        there = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # it is closed, or no file at all
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{there.st_dev}:{there.st_ino}"
 
 
 def _is_news(record: logging.LogRecord) -> bool:

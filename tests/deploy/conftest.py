@@ -92,6 +92,7 @@ PORTS = iter(range(20_000 + os.getpid() % 10_000, 32_000))
 
 # As pip writes it. A worker reads it too, and must not take itself for the parent.
 COMMAND = """import sys
+from mikroroom.cli import main
 if __name__ == "__main__":
     sys.exit(main())
 """

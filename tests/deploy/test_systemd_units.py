@@ -200,6 +200,20 @@ async def test_a_meeting_is_held_under_all_restrictions(unit: Unit) -> None:
     assert not re.search("Traceback|ERROR|WARN|not permitted", said), said
 
 
+async def test_the_journal_can_be_asked_for_what_is_bad(unit: Unit) -> None:
+    elsewhere = "MIKROROOM_ALLOWED_ORIGINS=https://meet.example.org\n"
+    unit.box.write("/etc/mikroroom/mikroroom.env", (UNITS / "mikroroom.env").read_text() + elsewhere)
+    unit.ask("restart")
+    async with httpx.AsyncClient(base_url=unit.url, trust_env=False) as http:
+        assert (await http.post("/api/rooms", headers={"Origin": "https://example.com"})).status_code == 403
+    said = unit.box.tells(
+        "journalctl --sync && journalctl --quiet --no-pager --output=cat --unit=mikroroom _COMM=mikroroom"
+        " --priority=warning"
+    )
+    assert "origin-refused" in said and "<4>" not in said
+    assert "listening" not in said and "listening" in unit.journal()
+
+
 async def test_a_restart_refuses_nobody_and_who_is_in_a_meeting_misses_nothing(unit: Unit) -> None:
     before = unit.pid
     served = 0
