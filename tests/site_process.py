@@ -98,7 +98,7 @@ class Site:
             )
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline and process.poll() is None:
-            if re.search(rf"listening url={self.url}\b", self.said()[before:]):
+            if re.search(rf"\blistening\b.*\burl\W+{self.url}\b", self.said()[before:]):
                 return True
             time.sleep(0.02)
         self.kill()
