@@ -76,6 +76,33 @@ def test_news_for_nobody_are_no_trouble(address: str) -> None:
     Notifier({}).alive("all is well")
 
 
+def fits_one_more(listening: Listening) -> bool:
+    """Whether something could be put where the news wait, by somebody who has put nothing there yet."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.setblocking(False)
+        try:
+            other.sendto(b"X", listening.socket.getsockname())
+        except BlockingIOError:
+            return False
+    return True
+
+
+def test_that_it_serves_is_said_until_somebody_takes_it(manager: tuple[Listening, str]) -> None:
+    listening, name = manager
+    notifier = Notifier({"NOTIFY_SOCKET": name})
+    while fits_one_more(listening):
+        pass
+    notifier.ready()
+    listening.socket.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while listening.hears() == ["X"]:
+            pass
+    notifier.alive("well")
+    assert listening.hears() == ["READY=1", "WATCHDOG=1", "STATUS=well"]
+    notifier.alive("well")
+    assert listening.hears() == ["WATCHDOG=1", "STATUS=well"]
+
+
 def test_someone_who_does_not_listen_is_not_waited_for(manager: tuple[Listening, str]) -> None:
     notifier = Notifier({"NOTIFY_SOCKET": manager[1]})
     for _ in range(5_000):  # more than a queue is long
@@ -118,6 +145,12 @@ def test_sockets_are_taken_over_and_those_for_metrics_kept_apart(handed: list[in
 def test_sockets_without_names_are_for_the_service(handed: list[int]) -> None:
     given = inherited({"LISTEN_FDS": "2", "LISTEN_PID": str(os.getpid())})
     assert ([one.detach() for one in given.service], given.metrics) == (handed[:2], ())
+
+
+@pytest.mark.parametrize("count", ["99999999999", "9" * 5000])
+def test_more_sockets_than_there_can_be_are_refused(count: str) -> None:
+    with pytest.raises(OSError, match="LISTEN_FDS"):
+        inherited({"LISTEN_FDS": count, "LISTEN_PID": str(os.getpid())})
 
 
 def test_what_does_not_listen_is_refused(handed: list[int]) -> None:

@@ -55,6 +55,10 @@ class Setup:
         """An offer was handed over."""
         self.offers[offerer, answerer] = now
 
+    def forget(self, offerer: str, answerer: str) -> None:
+        """Another offer takes the place of what was noted."""
+        self.offers.pop((offerer, answerer), None)
+
     def answered(self, offerer: str, answerer: str, now: float) -> None:
         """An offer was answered."""
         since = self.offers.pop((offerer, answerer), None)

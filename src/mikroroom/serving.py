@@ -81,8 +81,7 @@ class Listeners(NamedTuple):
         for url in self.urls:
             log.info(Line("listening", url=url, workers=workers))
         for listener in self.metrics:
-            host, port = listener.getsockname()[:2]
-            log.info(Line("listening", url=f"http://{_bracketed(host)}:{port}/metrics"))
+            log.info(Line("listening", url=f"{_place(listener)}/metrics"))
 
     def close(self) -> None:
         """Close this process's hold on them."""
@@ -176,6 +175,10 @@ def listen_or_tell(chosen: Settings, inherited: Inherited = NOTHING_INHERITED) -
     Raises ``CannotServe`` if that cannot be.
     """
     metrics: Sequence[socket.socket] = inherited.metrics
+    if chosen.metrics == "off":
+        for listener in metrics:
+            listener.close()
+        metrics = ()
     if not metrics and chosen.metrics == "on" and chosen.metrics_port:
         metrics = _listen_or_tell(chosen, chosen.metrics_host, chosen.metrics_port)
     if inherited.service:
@@ -234,9 +237,16 @@ def listen(chosen: Settings, host: str, port: int) -> list[socket.socket]:
 
 def _url(chosen: Settings, listener: socket.socket) -> str:
     """Where a socket of somebody else's making is to be found."""
+    if listener.family == socket.AF_UNIX:
+        return _place(listener)
+    return _web(chosen, *listener.getsockname()[:2])
+
+
+def _place(listener: socket.socket) -> str:
+    """Likewise, by plain HTTP."""
     name = listener.getsockname()
     if listener.family != socket.AF_UNIX:
-        return _web(chosen, *name[:2])
+        return f"http://{_bracketed(name[0])}:{name[1]}"
     # One in no file system has a name that begins with a zero byte.
     return f"unix:{name}" if isinstance(name, str) else f"unix:@{os.fsdecode(name[1:])}"
 
@@ -304,8 +314,8 @@ def _websocket_protocol(chosen: Settings) -> type[asyncio.Protocol]:
 
 def _app(chosen: Settings, listeners: Listeners) -> Starlette:
     if listeners.metrics:
-        # Whoever made the socket: what is told there is told nowhere else.
-        chosen = structs.replace(chosen, metrics_port=listeners.metrics[0].getsockname()[1])
+        # What is told there is told nowhere else.
+        chosen = structs.replace(chosen, metrics="off")
     try:
         return create_app(chosen)
     except ImportError as error:
@@ -409,12 +419,13 @@ class _Server(uvicorn.Server):
         for listener in (*self.servers, *(sockets or ())):
             listener.close()
         await self.hub.drain(min(self.chosen.drain_time, self.chosen.shutdown_timeout))
-        left = self.chosen.shutdown_timeout - (time.monotonic() - began)
-        self.config.timeout_graceful_shutdown = max(0, ceil(left))
-        await super().shutdown(sockets)
+        # Before the hub stops, of which they tell.
         self.metrics.stop()
         if self._metrics_server is not None:
             await self._metrics_server.shutdown()
+        left = self.chosen.shutdown_timeout - (time.monotonic() - began)
+        self.config.timeout_graceful_shutdown = max(0, ceil(left))
+        await super().shutdown(sockets)
         if self._watchdog is not None:
             self._watchdog.stop()
         if self.pulse is not None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 # The first file descriptor that is handed over.
 FIRST = 3
+MOST_DIGITS = 6
 # What the socket for metrics is called (FileDescriptorName=).
 METRICS = "metrics"
 # Seconds after which how it goes is old news.
@@ -37,6 +38,8 @@ def inherited(environ: MutableMapping[str, str] = os.environ) -> Inherited:
     count, pid, names = (environ.pop(name, "") for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"))
     if not count.isdecimal() or pid != str(os.getpid()):
         return Inherited()
+    if len(count) > MOST_DIGITS:
+        raise OSError(f"LISTEN_FDS={count[:20]} is more than a process may have")
     # A name that is missing names nothing.
     called = [*names.split(":"), *([""] * int(count))]
     taken: dict[bool, list[socket.socket]] = {False: [], True: []}
@@ -60,6 +63,8 @@ class Notifier:
         is_meant = microseconds.isdecimal() and pid in ("", str(os.getpid()))
         # Seconds within which it must be told that the service is alive; 0 if nobody waits for that.
         self.watchdog = int(microseconds) / 1e6 if is_meant else 0.0
+        # What has to be said again, because nobody took it.
+        self._unsaid: tuple[str, ...] = ()
 
     @property
     def is_heard(self) -> bool:
@@ -72,8 +77,9 @@ class Notifier:
         return min(self.watchdog / 2 or LONGEST_PERIOD, LONGEST_PERIOD)
 
     def ready(self) -> None:
-        """The service serves."""
-        self._tell("READY=1")
+        """The service serves. For this systemd waits, so it is said until it was taken."""
+        self._unsaid = ("READY=1",)
+        self._tell()
 
     def stopping(self) -> None:
         """The service is about to end."""
@@ -84,6 +90,7 @@ class Notifier:
         self._tell("WATCHDOG=1", f"STATUS={status}")
 
     def _tell(self, *news: str) -> None:
+        news = (*self._unsaid, *news)
         # Any other kind of address is for virtual machines.
         if not self._address.startswith(("/", "@")):
             return
@@ -93,6 +100,7 @@ class Notifier:
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
             line.setblocking(False)
             line.sendto("\n".join(news).encode(), address)
+            self._unsaid = ()
 
 
 def _listens(one: socket.socket) -> bool:

@@ -182,4 +182,21 @@ def test_a_socket_for_metrics_is_not_one_of_the_service(start: Start, tmp_path: 
     server = start(listen, f"--data-dir={tmp_path}", names="metrics:http")
     with socket.create_connection(("127.0.0.1", ports[1]), PATIENCE):
         assert server.hears() == ["READY=1"]
-        assert re.findall(r"listening url=(\S+)", server.said()) == [f"http://{listen[1]}"]
+        assert re.findall(r"listening url=(\S+)", server.said()) == [
+            f"http://{listen[1]}",
+            f"http://{listen[0]}/metrics",
+        ]
+
+
+def test_metrics_that_are_off_are_told_on_no_socket(start: Start, tmp_path: Path) -> None:
+    ports = free_port(), free_port()
+    server = start(
+        [f"127.0.0.1:{port}" for port in ports],
+        f"--data-dir={tmp_path}",
+        "--metrics=off",
+        names="metrics:http",
+    )
+    with socket.create_connection(("127.0.0.1", ports[1]), PATIENCE):
+        assert server.hears() == ["READY=1"]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", ports[0]), PATIENCE)

@@ -205,3 +205,20 @@ async def test_worker_that_does_not_answer_is_told_of(
     assert seen['mikroroom_worker_answers{worker="11"}'] == 1
     assert seen['mikroroom_worker_answers{worker="33"}'] == 0
     assert seen['mikroroom_worker_answers{worker="44"}'] == 0
+
+
+async def test_scrape_does_not_wake_a_server_that_stops(app_with: AppWith, tmp_path: Path) -> None:
+    app = app_with(data_dir=str(tmp_path / "data"))
+    async with visit(app) as client:
+        assert (await client.get("/metrics")).status_code == 200
+        stopping = asyncio.create_task(app.state.hub.stop())
+        while not stopping.done():
+            await client.get("/metrics")
+        await stopping
+        assert not list_of_open(tmp_path / "data")
+
+
+def list_of_open(directory: Path) -> list[Path]:
+    """The files in it that this process has open."""
+    links = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.exists()]
+    return [link for link in links if link.is_relative_to(directory)]

@@ -104,6 +104,7 @@ class Hub:
         )
         self._random = random
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_ending = False
         self._tidying: asyncio.TimerHandle | None = None
         # Losses that the store could not take, by participant: the room's code, and which connection.
         self._owed: dict[str, tuple[str, str]] = {}
@@ -111,9 +112,9 @@ class Hub:
         self._partings: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        """Make ready what is not yet. Cheap when all is."""
+        """Make ready what is not yet. Cheap when all is. While it is being stopped, it stays so."""
         loop = asyncio.get_running_loop()
-        if self._loop is loop:
+        if self._loop is loop or self._is_ending:
             return
         if self._loop is None:
             self.is_stopping = False
@@ -141,6 +142,13 @@ class Hub:
 
     async def stop(self) -> None:
         """Keep what is to be kept, and let go of threads and files. What comes after starts the hub again."""
+        self._is_ending = True
+        try:
+            await self._stop()
+        finally:
+            self._is_ending = False
+
+    async def _stop(self) -> None:
         await self.drain(0)
         if self._partings:
             await asyncio.wait(self._partings, timeout=PARTING_PATIENCE)
@@ -298,6 +306,10 @@ class Hub:
             raise Refusal(ErrorCode.TARGET_NOT_FOUND, "`targetId` is nobody in this room")
         if self._setup.offers and type(request) is requests.Answer:
             self._setup.answered(request.target_id, session.id, self.ticks())
+        elif self._setup.offers and type(request) is requests.Offer:
+            self._setup.forget(
+                session.id, request.target_id
+            )  # unless it is timed, what follows is its answer
         elif self._setup.answers and type(request) is requests.IceCandidate:
             self._setup.found(request.target_id, session.id, self.ticks())
 

@@ -110,11 +110,13 @@ class RedisStore:
 
     async def census(self, local: Census) -> Census:
         """See ``port.Store``. While Redis is away, of this worker alone."""
+        worker = self._worker
+        if worker is None:
+            return local
         try:
             rooms, people, peak = await self._run("census")
         except (Refused, OutOfReach):
-            copies = self._worker.rooms.copies if self._worker is not None else {}
-            return Census(len(copies), local.participants, local.peak)
+            return Census(len(worker.rooms.copies), local.participants, local.peak)
         return Census(rooms, people, peak)
 
     def queues(self) -> Mapping[str, int]:
