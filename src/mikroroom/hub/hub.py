@@ -307,9 +307,8 @@ class Hub:
         if self._setup.offers and type(request) is requests.Answer:
             self._setup.answered(request.target_id, session.id, self.ticks())
         elif self._setup.offers and type(request) is requests.Offer:
-            self._setup.forget(
-                session.id, request.target_id
-            )  # unless it is timed, what follows is its answer
+            # This may be one that is not timed, and the answer to it must not be taken for the former's.
+            self._setup.forget(session.id, request.target_id)
         elif self._setup.answers and type(request) is requests.IceCandidate:
             self._setup.found(request.target_id, session.id, self.ticks())
 
