@@ -40,8 +40,8 @@ wheel: $(VENV)/.run  ## Build dist/mikroroom-VERSION-py3-none-any.whl
 	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
 
 lock: $(VENV)/.uv  ## Pin the newest dependencies that pyproject.toml allows
-	$(BIN)/uv pip compile $(LOCK) --extra fast --extra metrics --extra redis --group build --output-file deploy/requirements/run.txt
-	$(BIN)/uv pip compile $(LOCK) --extra fast --extra metrics --extra redis --group dev --constraints deploy/requirements/run.txt --output-file deploy/requirements/dev.txt
+	$(BIN)/uv pip compile $(LOCK) --extra fast --extra metrics --extra redis --extra tokens --group build --output-file deploy/requirements/run.txt
+	$(BIN)/uv pip compile $(LOCK) --extra fast --extra metrics --extra redis --extra tokens --group dev --constraints deploy/requirements/run.txt --output-file deploy/requirements/dev.txt
 
 LOCK := pyproject.toml --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
