@@ -14,13 +14,16 @@ from mikroroom import settings as configuration
 from mikroroom.clock import steady_ms, wall_ms
 from mikroroom.core.addresses import networks
 from mikroroom.core.room import Policy
+from mikroroom.hub.hooks import EventHook, OnEvent
 from mikroroom.hub.hub import Hub
+from mikroroom.hub.outside import Listener, Outside
 from mikroroom.meters import Meters
 from mikroroom.settings import Settings, SettingsError
+from mikroroom.stores.chronicle import MemoryChronicle, retention_of
 from mikroroom.stores.journal import Journal
 from mikroroom.stores.memory import MemoryStore
 from mikroroom.stores.port import Store
-from mikroroom.transport import http
+from mikroroom.transport import chronicle, http
 from mikroroom.transport.direct import DirectPath
 from mikroroom.transport.headers import AnswerHeaders
 from mikroroom.transport.metrics import Metrics, metrics
@@ -28,11 +31,13 @@ from mikroroom.transport.signaling import SignalingEndpoint, nowhere
 from mikroroom.transport.web import WebFiles, web_file
 
 
-def create_app(settings: Settings | None = None) -> Starlette:
+def create_app(settings: Settings | None = None, *, on_event: OnEvent | None = None) -> Starlette:
     """The whole service, to be served or mounted anywhere. Each call makes one of its own.
 
     Without ``settings`` they are read from the environment and the file it names. The lifespan need not be
     run: the app starts on first use. Where it is run (``app.router.lifespan_context``), it stops cleanly.
+
+    ``on_event`` is called with what happens in rooms; it may be async, and is called in a thread if not.
 
     Raises:
         SettingsError: a setting is unknown or malformed.
@@ -47,7 +52,9 @@ def create_app(settings: Settings | None = None) -> Starlette:
         max_waiting=settings.max_waiting,
     )
     meters = Meters()
-    hub = Hub(settings, _store(settings, policy, meters), policy, SystemRandom(), meters=meters)
+    store = _store(settings, policy, meters)
+    outside = _outside(settings, store, meters, on_event)
+    hub = Hub(settings, store, policy, SystemRandom(), meters=meters, outside=outside)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -64,6 +71,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
             Route("/ready", http.ready),
             Route("/config", http.config),
             *([Route("/metrics", metrics)] if settings.metrics == "on" and not settings.metrics_port else []),
+            Route("/api/events", chronicle.room_events),
             Route("/api/rooms", http.create_room, methods=["POST"]),
             Route("/web/{path:path}", web_file),
             Route("/ws", http.upgrade_required),
@@ -97,10 +105,24 @@ def _store(settings: Settings, policy: Policy, meters: Meters) -> Store:
         except ValueError as error:
             raise SettingsError([f"redis_url: cannot be used: {error}"]) from error
         return RedisStore(settings, policy, Clocks(steady_ms, wall_ms), meters)
+    told = MemoryChronicle(retention_of(settings), wall_ms)
+    times = meters.store["journal"]
     return MemoryStore(
         max_rooms=settings.max_rooms,
         max_latent_rooms=settings.max_latent_rooms,
         policy=policy,
         clock=steady_ms,
-        journal=Journal(settings.data_dir, meters.store["journal"]) if settings.data_dir else None,
+        journal=Journal(settings.data_dir, times, told) if settings.data_dir else None,
+        chronicle=told,
     )
+
+
+def _outside(settings: Settings, store: Store, meters: Meters, on_event: OnEvent | None) -> Outside:
+    listeners: list[Listener] = []
+    if on_event is not None:
+        listeners.append(EventHook(on_event, settings.hook_timeout, meters))
+    if settings.webhook_url:
+        from mikroroom.hub.courier import Courier  # noqa: PLC0415 - its client takes a while to load
+
+        listeners.append(Courier(settings, store.chronicle, meters, SystemRandom()))
+    return Outside(listeners)

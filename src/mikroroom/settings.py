@@ -4,6 +4,7 @@
 and the README's table are all derived from its fields. What the settings are for is not known here.
 """
 
+import base64
 import difflib
 import ipaddress
 import os
@@ -34,6 +35,17 @@ _REDIS = (
     r"|unix://([^\s/?#@]*@)?/[^\s?#]+(\?[^\s#]*)?)?\Z"
 )
 
+_WHSEC = r"whsec_[A-Za-z0-9+/]{32,87}={0,2}"
+
+RoomEventType = Literal[
+    "room.started",
+    "room.ended",
+    "room.moderated",
+    "participant.joined",
+    "participant.left",
+    "participant.waiting",
+    "participant.waiting-left",
+]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
 WebSocketProtocol = Literal["auto", "picows", "stock"]
@@ -290,6 +302,53 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = ""
 
+    admin_token: Annotated[
+        str,
+        _about(
+            "What the administration asks for, as `Authorization: Bearer`; empty turns it off",
+            allowed="nothing, or at least 16 printable ASCII characters without spaces",
+            kind="secret",
+            pattern=r"^([!-~]{16,})?\Z",
+        ),
+    ] = ""
+    events_kept: Annotated[
+        int,
+        _about("Room events kept for `GET /api/events`, where there is an `admin_token`", ge=0, le=1_000_000),
+    ] = 10_000
+    webhook_url: Annotated[
+        str,
+        _about(
+            "Where room events are sent, one at a time; empty sends none",
+            allowed="nothing, or a URL such as https://example.org/meetings",
+            kind="secret",
+            pattern=r"^(https?://[^\s/?#]+[^\s#]*)?\Z",
+        ),
+    ] = ""
+    webhook_secret: Annotated[
+        str,
+        _about(
+            "What webhooks are signed with; while it is being changed, several with commas between them",
+            allowed="`whsec_` and the Base64 of 24 to 64 bytes, or several such",
+            kind="secret",
+            pattern=rf"^({_WHSEC}(,\s*{_WHSEC})*)?\Z",
+        ),
+    ] = ""
+    webhook_events: Annotated[
+        tuple[RoomEventType, ...],
+        _about("Types of the room events that are sent", allowed=" or ".join(get_args(RoomEventType))),
+    ] = get_args(RoomEventType)
+    webhook_backlog: Annotated[
+        int,
+        _about(
+            "Room events that wait for a webhook which fails, before those are dropped that are over",
+            ge=100,
+            le=1_000_000,
+        ),
+    ] = 10_000
+    hook_timeout: Annotated[
+        float, _about("Seconds that a function of the site around the service may take", gt=0, le=60)
+    ] = 5.0
+
     loop_patience: Annotated[
         float,
         _about(
@@ -498,6 +557,10 @@ def _at_odds(settings: Settings) -> Iterator[Problem]:
     if settings.workers > 1 and not settings.redis_url:
         must = "1, or given together with redis_url: workers share their rooms in Redis"
         yield Problem("workers", must, ("redis_url",))
+    if settings.webhook_url and not settings.webhook_secret:
+        yield Problem("webhook_url", "given together with webhook_secret", ("webhook_secret",))
+    if settings.webhook_secret and not all(map(_is_key, settings.webhook_secret.split(","))):
+        yield Problem("webhook_secret", OPTIONS["webhook_secret"].allowed)
     if 0 < settings.hang_timeout < 3:
         yield Problem("hang_timeout", "0, or at least 3: the signs of life come once a second")
     if settings.tls_certificate and not settings.tls_key:
@@ -517,6 +580,14 @@ def _is_network(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_key(secret: str) -> bool:
+    try:
+        key = base64.b64decode(secret.strip().removeprefix("whsec_"), validate=True)
+    except ValueError:
+        return False
+    return 24 <= len(key) <= 64
 
 
 def _unreadable(settings: Settings) -> Iterator[Problem]:

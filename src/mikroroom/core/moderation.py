@@ -6,6 +6,7 @@ Whether the actor may is asked before, in ``rules``.
 from typing import assert_never
 
 from mikroroom.core.effects import Close, Effects, send
+from mikroroom.core.happenings import Deed, in_room, in_waiting_room, moderated
 from mikroroom.core.room import (
     Participant,
     Policy,
@@ -26,19 +27,21 @@ REJECTED = "Your request to join was declined"
 
 def lock(room: Room, actor: Participant, request: requests.LockRoom, now: int, policy: Policy) -> Effects:
     """Newcomers wait from now on (R20), and so do those who had only missed a seat."""
+    told = [] if room.locked_by is not None else moderated(room.code, "locked", actor.id)
     room.locked_by = actor.id
     for person in room.waiting.values():
         person.is_cleared = False
-    return send(room.participants, events.RoomLocked(room.code, actor.id, actor.id))
+    return told + send(room.participants, events.RoomLocked(room.code, actor.id, actor.id))
 
 
 def unlock(room: Room, actor: Participant, request: requests.UnlockRoom, now: int, policy: Policy) -> Effects:
     """Everyone waiting enters while there is room; the rest enter as seats free (R23)."""
+    told = [] if room.locked_by is None else moderated(room.code, "unlocked", actor.id)
     room.locked_by = None
     for person in room.waiting.values():
         person.is_cleared = True
     announcement = send(room.participants, events.RoomUnlocked(room.code, actor.id, actor.id))
-    return announcement + fill_seats(room)
+    return told + announcement + fill_seats(room)
 
 
 def admit_user(
@@ -51,7 +54,8 @@ def admit_user(
     """
     _check_waiting(room, request.target_id)
     check_seat(room)
-    return admit(room, request.target_id)
+    target = in_waiting_room(room.waiting[request.target_id])
+    return moderated(room.code, "admitted", actor.id, target) + admit(room, request.target_id)
 
 
 def reject_user(
@@ -63,11 +67,13 @@ def reject_user(
         Refusal: TARGET_NOT_FOUND.
     """
     _check_waiting(room, request.target_id)
+    target = in_waiting_room(room.waiting[request.target_id])
     farewell = events.RejectUser(room.code, actor.id, request.target_id, request.reason or REJECTED)
     return [
+        *moderated(room.code, "rejected", actor.id, target),
         *send((request.target_id,), farewell),
         Close(request.target_id, CloseCode.REJECTED, "rejected from the waiting room"),
-        *stop_waiting(room, request.target_id),
+        *stop_waiting(room, request.target_id, "rejected"),
     ]
 
 
@@ -86,12 +92,12 @@ def moderate(
     match request.action:
         case "kick":
             _check_kick(actor, target)
-            return told + _kick(room, target, now, policy)
+            happened = moderated(room.code, "kicked", actor.id, in_room(target))
+            return happened + told + _kick(room, target, now, policy)
         case "make-moderator":
-            return told + _make_moderator(room, target)
+            return told + _make_moderator(room, actor, target)
         case "mute" | "unmute":
-            target.is_muted = request.action == "mute"
-            return told + announce(room, target)
+            return told + _mute(room, actor, target, is_muted=request.action == "mute")
         case _:
             assert_never(request.action)
 
@@ -100,9 +106,11 @@ def start_recording(
     room: Room, actor: Participant, request: requests.StartRecording, now: int, policy: Policy
 ) -> Effects:
     """Everyone hears that the actor records; who comes later hears it too (R18)."""
+    told: Effects = []
     if actor.id not in room.recorders:
         room.recorders.append(actor.id)
-    return send(room.participants, events.RecordingStarted(room.code, actor.id, actor.id))
+        told = moderated(room.code, "recording-started", actor.id)
+    return told + send(room.participants, events.RecordingStarted(room.code, actor.id, actor.id))
 
 
 def stop_recording(
@@ -112,9 +120,11 @@ def stop_recording(
 
     Recordings are made by the clients: nobody else can end one, and the end of one must not hide another.
     """
+    told: Effects = []
     if actor.id in room.recorders:
         room.recorders.remove(actor.id)
-    return send(room.participants, events.RecordingStopped(room.code, actor.id, actor.id))
+        told = moderated(room.code, "recording-stopped", actor.id)
+    return told + send(room.participants, events.RecordingStopped(room.code, actor.id, actor.id))
 
 
 def _check_waiting(room: Room, target_id: str) -> None:
@@ -134,12 +144,21 @@ def _kick(room: Room, target: Participant, now: int, policy: Policy) -> Effects:
     room.kicked[target.address] = now + policy.kick_wait
     return [
         Close(target.id, CloseCode.KICKED, "kicked by a moderator"),
-        *depart(room, target.id, now, policy, now),
+        *depart(room, target.id, now, policy, now, "removed"),
     ]
 
 
-def _make_moderator(room: Room, target: Participant) -> Effects:
-    was_moderator = target.is_moderator
+def _mute(room: Room, actor: Participant, target: Participant, *, is_muted: bool) -> Effects:
+    is_news = target.is_muted is not is_muted
+    target.is_muted = is_muted
+    deed: Deed = "muted" if is_muted else "unmuted"
+    told = moderated(room.code, deed, actor.id, in_room(target)) if is_news else []
+    return told + announce(room, target)
+
+
+def _make_moderator(room: Room, actor: Participant, target: Participant) -> Effects:
+    if target.is_moderator:
+        return announce(room, target)
     target.is_moderator = True
-    effects = announce(room, target)
-    return effects if was_moderator else effects + show_waiting(room, target.id)
+    told = moderated(room.code, "moderator-made", actor.id, in_room(target))
+    return told + announce(room, target) + show_waiting(room, target.id)

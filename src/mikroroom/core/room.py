@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 from msgspec import UNSET, Struct, UnsetType, field, structs
 
+from mikroroom.core import happenings
+from mikroroom.core.chronicle import Reason
 from mikroroom.core.effects import Close, Effects, Gone, Held, Lapsed, Seated, Send, WrongToken, send
 from mikroroom.core.secrets import Password, digest_token, is_same, is_token
 from mikroroom.protocol import events
@@ -58,6 +60,8 @@ class Participant(Struct):
     is_video_off: bool = False
     is_hand_raised: bool = False
     resumption: Resumption | None = None
+    subject: str | None = None
+    """Who that is to the site around us; None if it did not say."""
 
 
 class WaitingParticipant(Struct):
@@ -68,6 +72,7 @@ class WaitingParticipant(Struct):
     address: str
     is_cleared: bool = False
     resumption: Resumption | None = None
+    subject: str | None = None
 
 
 class Room(Struct, kw_only=True):
@@ -118,6 +123,7 @@ class Newcomer(Struct):
     proof: Password | None = None
     creator_token: str | None = None
     resume_token: str | None = None
+    subject: str | None = None
 
 
 class Keys(Struct, frozen=True):
@@ -142,7 +148,7 @@ class ProofNeeded(Exception):
 def open_room(room: Room, maker: Newcomer, creator_token: str, policy: Policy) -> Effects:
     """Let the maker of a new ad-hoc room in, and hand over its creator token (R4, R12)."""
     keys = structs.replace(_keys(maker, policy), creator_token=creator_token)
-    return _enter(room, _participant(maker, is_creator=True), keys)
+    return happenings.started(room.code) + _enter(room, _participant(maker, is_creator=True), keys)
 
 
 def join(room: Room, newcomer: Newcomer, now: int, policy: Policy) -> Effects:
@@ -166,6 +172,8 @@ def join(room: Room, newcomer: Newcomer, now: int, policy: Policy) -> Effects:
     keys = _keys(newcomer, policy)
     if must_wait:
         return effects + _hold(room, newcomer, keys)
+    if not room.participants:
+        effects += happenings.started(room.code)
     return effects + _enter(room, _participant(newcomer, is_creator=is_creator), keys)
 
 
@@ -175,25 +183,30 @@ def leave(room: Room, participant_id: str, now: int, policy: Policy, *, by_word:
     Raises:
         Refusal: NOT_IN_ROOM.
     """
+    reason: Reason = "left" if by_word else "lost"
     if participant_id in room.waiting:
-        return [Gone(participant_id), *stop_waiting(room, participant_id)]
+        return [Gone(participant_id), *stop_waiting(room, participant_id, reason)]
     if participant_id not in room.participants:
         raise Refusal(ErrorCode.NOT_IN_ROOM, "You are not in this room")
     if not by_word:
         room.lost_until = now + policy.resume_window
     lingers_until = now if by_word else room.lost_until
-    return [Gone(participant_id), *depart(room, participant_id, now, policy, lingers_until)]
+    return [Gone(participant_id), *depart(room, participant_id, now, policy, lingers_until, reason)]
 
 
 def admit(room: Room, participant_id: str) -> Effects:
     """Someone who waits gets a seat, under the same id (R21). There must be one free."""
     waiting = room.waiting.pop(participant_id)
-    return _enter(room, Participant(waiting.id, waiting.name, waiting.address, resumption=waiting.resumption))
+    newcomer = Participant(
+        waiting.id, waiting.name, waiting.address, resumption=waiting.resumption, subject=waiting.subject
+    )
+    return _enter(room, newcomer)
 
 
-def stop_waiting(room: Room, participant_id: str) -> Effects:
+def stop_waiting(room: Room, participant_id: str, reason: Reason) -> Effects:
     """Take someone out of the waiting room, and off the moderators' lists (R22)."""
-    effects = _forget_suspension(room, room.waiting.pop(participant_id))
+    person = room.waiting.pop(participant_id)
+    effects = _forget_suspension(room, person) + happenings.went(room.code, person, reason)
     return effects + send(room.moderators(), events.ParticipantLeft(room.code, participant_id))
 
 
@@ -203,22 +216,25 @@ def check_seat(room: Room) -> None:
         raise Refusal(ErrorCode.ROOM_FULL, f"The room is full; it seats {room.max_participants}")
 
 
-def depart(room: Room, participant_id: str, now: int, policy: Policy, lingers_until: int) -> Effects:
+def depart(
+    room: Room, participant_id: str, now: int, policy: Policy, lingers_until: int, reason: Reason
+) -> Effects:
     """Take someone out of the room and tell the others; pass on what they held: host, recording, seat.
 
     If it was the last one, an ad-hoc room goes on for a while without anybody.
     """
     leaver = room.participants.pop(participant_id)
-    effects = _forget_suspension(room, leaver)
+    effects = _forget_suspension(room, leaver) + happenings.left(room.code, leaver, reason)
     effects += send(room.participants, events.ParticipantLeft(room.code, leaver.id))
     if leaver.is_host and room.participants:
         effects += _make_host(room, _successor(room))
     if leaver.id in room.recorders:
         room.recorders.remove(leaver.id)
+        effects += happenings.moderated(room.code, "recording-stopped", leaver.id)
         effects += send(room.participants, events.RecordingStopped(room.code, leaver.id, leaver.id))
     effects += fill_seats(room)
     if not room.participants:
-        effects += _end(room)
+        effects += _end(room) + happenings.ended(room.code)
         room.expires_at = now + policy.latent_age if room.is_precreated else lingers_until
     return effects
 
@@ -330,6 +346,7 @@ def _participant(newcomer: Newcomer, *, is_creator: bool) -> Participant:
         newcomer.address,
         is_creator=is_creator,
         resumption=_resumption(newcomer),
+        subject=newcomer.subject,
     )
 
 
@@ -341,11 +358,16 @@ def _resumption(newcomer: Newcomer) -> Resumption | None:
 
 def _hold(room: Room, newcomer: Newcomer, keys: Keys) -> Effects:
     person = WaitingParticipant(
-        newcomer.id, newcomer.name, newcomer.address, resumption=_resumption(newcomer)
+        newcomer.id,
+        newcomer.name,
+        newcomer.address,
+        resumption=_resumption(newcomer),
+        subject=newcomer.subject,
     )
     room.waiting[person.id] = person
     return [
         Held(person.id),
+        *happenings.waited(room.code, person),
         Send((person.id,), waits(room, person, keys)),
         *send(room.moderators(), waits(room, person)),
     ]
@@ -365,6 +387,7 @@ def _enter(room: Room, newcomer: Participant, keys: Keys = NO_KEYS) -> Effects:
     own = joined(room, newcomer, keys)
     own.is_connected = True  # or it is again when it hears this: admitted while it was away
     effects: Effects = [Seated(newcomer.id, room.max_participants), Send((newcomer.id,), own)]
+    effects += happenings.entered(room.code, newcomer)
     effects += [Send((newcomer.id,), event) for event in overview(room, newcomer)]
     effects += send(others, joined(room, newcomer))
     if former_host and newcomer.is_host:
@@ -388,6 +411,7 @@ def _make_host(room: Room, person: Participant) -> Effects:
     person.is_host = person.is_moderator = True
     effects: Effects = []
     if not was_moderator:
+        effects += happenings.moderated(room.code, "moderator-made", "", happenings.in_room(person))
         effects += send((person.id,), events.ModeratorAction(room.code, "", person.id, "make-moderator"))
     effects += announce(room, person)
     if not was_moderator:
@@ -399,7 +423,7 @@ def _end(room: Room) -> Effects:
     """Nobody is left: those who wait are sent away (R26)."""
     effects: Effects = []
     for person in room.waiting.values():
-        effects += _forget_suspension(room, person)
+        effects += _forget_suspension(room, person) + happenings.went(room.code, person, "ended")
         effects += send((person.id,), events.RejectUser(room.code, "", person.id, "Meeting ended"))
         effects.append(Close(person.id, CloseCode.MEETING_ENDED, "meeting ended"))
     room.waiting.clear()

@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from math import ceil
 from random import Random
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from mikroroom.clock import steady_ms, wall_ms
 from mikroroom.core import room as rooms
-from mikroroom.core.effects import Effects, Lapsed, Send, WrongToken
+from mikroroom.core.effects import Effects, Happened, Lapsed, Send, WrongToken
 from mikroroom.core.ice import IceConfiguration, IceSource, TurnLogin
 from mikroroom.core.resume import lose
 from mikroroom.core.room import Policy
@@ -23,6 +23,7 @@ from mikroroom.core.rules import act, moderates
 from mikroroom.core.secrets import new_id
 from mikroroom.hub.limits import Limits, LocalCounts
 from mikroroom.hub.lobby import Lobby
+from mikroroom.hub.outside import Outside
 from mikroroom.hub.renewals import TOGETHER, Renewals
 from mikroroom.hub.roster import Roster
 from mikroroom.hub.session import Connection, Session
@@ -34,7 +35,7 @@ from mikroroom.protocol.codec import HEADROOM, TYPE_OF, Frame, frame, offerer_of
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
 from mikroroom.protocol.requests import Request
 from mikroroom.settings import Settings
-from mikroroom.stores.port import Census, Far, Kept, Step, Store
+from mikroroom.stores.port import Census, Chronicle, Far, Kept, Step, Store
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class Hub:
         random: Random,
         *,
         meters: Meters | None = None,
+        outside: Outside | None = None,
         clock: Callable[[], int] = steady_ms,
         ticks: Callable[[], float] = time.monotonic,
         wall: Callable[[], int] = wall_ms,
@@ -80,6 +82,7 @@ class Hub:
         self._scratch: Frame = bytearray(HEADROOM)
         self._policy = policy
         self._store = store
+        self._outside = outside or Outside()
         self.counts = store.counts(LocalCounts(self.limits, clock))
         self.lobby = Lobby(
             settings,
@@ -121,6 +124,7 @@ class Hub:
             self._store.start(self)
         self._loop = loop
         self._tidying = loop.call_later(TIDY_EVERY, self._tidy)
+        self._outside.start()
 
     async def drain(self, seconds: float) -> None:
         """Close everyone's connection, to be opened again elsewhere or later (1012): a few at a time.
@@ -157,11 +161,17 @@ class Hub:
             self._tidying = None
         self._loop = None
         self.lobby.close()
+        await self._outside.stop()
         await self._store.stop(self.roster.kept())
 
     async def census(self) -> Census:
         """How much goes on, here and wherever else people meet those who are here."""
         return await self._store.census(Census(0, self.roster.participants, self.roster.peak_participants))
+
+    @property
+    def chronicle(self) -> Chronicle:
+        """What has happened in rooms."""
+        return self._store.chronicle
 
     def queues(self) -> Mapping[str, int]:
         """How much waits inside the server, by the name of the queue."""
@@ -249,6 +259,8 @@ class Hub:
                     self._count_wrong_token(participant_id)
                 case Lapsed(tokens):
                     self.limits.remember_lapsed(tokens)
+                case Happened(happened):
+                    self._outside.tell(structs.replace(happened, timestamp=now))
                 case _:
                     self.roster.tell(effect.id, heard.pop(effect.id, []))
                     stray = self.roster.carry_out(effect, now)
