@@ -45,8 +45,6 @@ TEND_EVERY = 1.0
 TELL_AGAIN = 600.0
 # Seconds that a stop gives to what still waits.
 STOP_PATIENCE = 1.0
-# So many events are fetched at a time.
-TOGETHER = 100
 
 
 class _Gone(Exception):
@@ -83,6 +81,8 @@ class Courier:
         self._encode = msgspec.json.Encoder().encode
         self._news = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        # Which is sent next, and which are dropped, is not found out at the same time.
+        self._choosing = asyncio.Lock()
         self._is_courier = False
         self._is_gone = False
         self._is_stopping = False
@@ -94,7 +94,7 @@ class Courier:
     def start(self) -> None:
         """See ``outside.Listener``."""
         self._is_stopping = self._is_gone = False
-        self._news = asyncio.Event()
+        self._news, self._choosing = asyncio.Event(), asyncio.Lock()
         self._tasks = [asyncio.create_task(self._tend()), asyncio.create_task(self._send_all())]
 
     def tell(self, event: RoomEvent) -> None:
@@ -136,12 +136,13 @@ class Courier:
         age = self._wall() - owed.events[0].timestamp if owed.events else 0
         self._meters.webhooks_age = max(age, 0) / 1_000
         if owed.total <= self._backlog:
-            self._is_overfull = False
+            self._is_overfull = self._is_overfull and owed.total > self._backlog // 2
             return
-        waiting = (await self._chronicle.owed(owed.total)).events
-        # The first may have been taken already, though nobody has said so; its other half must follow.
-        dropped = to_drop(waiting[1:], self._backlog - 1)
-        await self._chronicle.settle(dropped)
+        async with self._choosing:
+            waiting = (await self._chronicle.owed(owed.total)).events
+            # The first is being sent. It may have been taken already, so that its other half must follow.
+            dropped = to_drop(waiting[1:], self._backlog - 1)
+            await self._chronicle.settle(dropped)
         self._meters.webhooks_dropped += len(dropped)
         if not self._is_overfull:
             self._is_overfull = True
@@ -161,7 +162,7 @@ class Courier:
         async with httpx.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False) as client:
             while not self._is_gone:
                 try:
-                    sent = await self._send_some(client)
+                    sent = await self._send_next(client)
                 except Refusal:
                     sent = False  # the store is out of reach
                 except Exception:
@@ -184,16 +185,17 @@ class Courier:
             return self._is_courier and (await self._chronicle.owed(1)).total > 0
         return False
 
-    async def _send_some(self, client: httpx.AsyncClient) -> bool:
-        """Send what waits, up to the first that is not taken. Returns whether there was anything."""
+    async def _send_next(self, client: httpx.AsyncClient) -> bool:
+        """Send what has waited longest. Returns whether it was taken."""
         if not self._is_courier:
             return False
-        owed = await self._chronicle.owed(TOGETHER)
-        for event in owed.events:
-            if not await self._send(client, event):
-                return False
-            await self._chronicle.settle([event.id])
-        return bool(owed.events)
+        async with self._choosing:
+            owed = await self._chronicle.owed(1)
+        if not owed.events or not await self._send(client, owed.events[0]):
+            return False
+        async with self._choosing:
+            await self._chronicle.settle([owed.events[0].id])
+        return True
 
     async def _send(self, client: httpx.AsyncClient, event: RoomEvent) -> bool:
         """Send one until it is taken. Returns False where that is not for this worker any more."""
@@ -223,15 +225,14 @@ class Courier:
             "webhook-signature": sign(self._secret, event_id, now, body),
         }
         async with client.stream("POST", self._url, content=body, headers=headers) as response:
-            status = response.status_code
-            retry_after = response.headers.get("retry-after", "")
+            if response.status_code == httpx.codes.GONE:
+                raise _Gone
+            if not response.is_success:
+                wanted = _seconds(response.headers.get("retry-after", ""), now)
+                raise _NotTaken(f"status {response.status_code}", wanted)
             with suppress(httpx.HTTPError, TimeoutError):
                 async with asyncio.timeout(ANSWER_PATIENCE):
                     await _read_a_little(response)
-        if status == httpx.codes.GONE:
-            raise _Gone
-        if not 200 <= status < 300:
-            raise _NotTaken(f"status {status}", _seconds(retry_after, now))
 
     async def _note_failure(self, error: Exception) -> None:
         self._failures += 1
