@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from msgspec import UNSET, Struct, UnsetType, field, structs
 
 from mikroroom.core.effects import Close, Effects, Gone, Held, Lapsed, Seated, Send, WrongToken, send
+from mikroroom.core.grants import NO_GRANT, Grant, GrantedRole
 from mikroroom.core.secrets import Password, digest_token, is_same, is_token
 from mikroroom.protocol import events
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
@@ -46,7 +47,10 @@ class Resumption(Struct):
 
 
 class Participant(Struct):
-    """Someone in the room. ``address`` is what is counted as one client (R30)."""
+    """Someone in the room. ``address`` is what is counted as one client (R30).
+
+    ``role`` and ``subject`` are as in its ``Grant``, if it came with one.
+    """
 
     id: str
     name: str
@@ -58,6 +62,8 @@ class Participant(Struct):
     is_video_off: bool = False
     is_hand_raised: bool = False
     resumption: Resumption | None = None
+    role: GrantedRole | None = None
+    subject: str | None = None
 
 
 class WaitingParticipant(Struct):
@@ -68,6 +74,8 @@ class WaitingParticipant(Struct):
     address: str
     is_cleared: bool = False
     resumption: Resumption | None = None
+    role: GrantedRole | None = None
+    subject: str | None = None
 
 
 class Room(Struct, kw_only=True):
@@ -108,7 +116,8 @@ class Room(Struct, kw_only=True):
 class Newcomer(Struct):
     """What someone brings to the door. ``proof`` is the password, sealed with the salt of the room.
 
-    ``resume_token`` is what it will come back with if its connection is lost, if it wants to (R40).
+    ``resume_token`` is what it will come back with if its connection is lost, if it wants to (R40);
+    ``grant`` what it was granted before, ``invite`` the token of one to this room.
     """
 
     id: str
@@ -118,6 +127,8 @@ class Newcomer(Struct):
     proof: Password | None = None
     creator_token: str | None = None
     resume_token: str | None = None
+    grant: Grant = NO_GRANT
+    invite: str | None = None
 
 
 class Keys(Struct, frozen=True):
@@ -154,7 +165,7 @@ def join(room: Room, newcomer: Newcomer, now: int, policy: Policy) -> Effects:
     """
     _check_password(room, newcomer)
     is_creator = newcomer.creator_token is not None and is_token(newcomer.creator_token, room.creator_digest)
-    must_wait = not is_creator and _must_wait(room, newcomer.address, now)
+    must_wait = not (is_creator or newcomer.grant.enters) and _must_wait(room, newcomer.address, now)
     if must_wait and len(room.waiting) >= policy.max_waiting:
         raise Refusal(ErrorCode.WAITING_ROOM_FULL, "The waiting room is full")
     if not must_wait:
@@ -188,7 +199,15 @@ def leave(room: Room, participant_id: str, now: int, policy: Policy, *, by_word:
 def admit(room: Room, participant_id: str) -> Effects:
     """Someone who waits gets a seat, under the same id (R21). There must be one free."""
     waiting = room.waiting.pop(participant_id)
-    return _enter(room, Participant(waiting.id, waiting.name, waiting.address, resumption=waiting.resumption))
+    newcomer = Participant(
+        waiting.id,
+        waiting.name,
+        waiting.address,
+        resumption=waiting.resumption,
+        role=waiting.role,
+        subject=waiting.subject,
+    )
+    return _enter(room, newcomer)
 
 
 def stop_waiting(room: Room, participant_id: str) -> Effects:
@@ -300,7 +319,7 @@ def _state(room: Room, person: Participant) -> dict[str, bool]:
 
 
 def _check_password(room: Room, newcomer: Newcomer) -> None:
-    if room.password is None:
+    if room.password is None or newcomer.grant.skips_password:
         return
     if not newcomer.password:
         raise Refusal(ErrorCode.INVALID_PASSWORD, "This room needs a password")
@@ -324,12 +343,16 @@ def _keys(newcomer: Newcomer, policy: Policy) -> Keys:
 
 
 def _participant(newcomer: Newcomer, *, is_creator: bool) -> Participant:
+    grant = newcomer.grant
     return Participant(
         newcomer.id,
         newcomer.name,
         newcomer.address,
-        is_creator=is_creator,
+        is_creator=is_creator or grant.role == "host",
+        is_moderator=grant.role == "moderator",
         resumption=_resumption(newcomer),
+        role=grant.role,
+        subject=grant.subject,
     )
 
 
@@ -341,7 +364,12 @@ def _resumption(newcomer: Newcomer) -> Resumption | None:
 
 def _hold(room: Room, newcomer: Newcomer, keys: Keys) -> Effects:
     person = WaitingParticipant(
-        newcomer.id, newcomer.name, newcomer.address, resumption=_resumption(newcomer)
+        newcomer.id,
+        newcomer.name,
+        newcomer.address,
+        resumption=_resumption(newcomer),
+        role=newcomer.grant.role,
+        subject=newcomer.grant.subject,
     )
     room.waiting[person.id] = person
     return [
@@ -354,10 +382,11 @@ def _hold(room: Room, newcomer: Newcomer, keys: Keys) -> Effects:
 def _enter(room: Room, newcomer: Participant, keys: Keys = NO_KEYS) -> Effects:
     """R9: the newcomer hears itself, everyone there, what holds in the room; the others hear the newcomer."""
     former_host = _host(room)
-    if former_host is None or newcomer.is_creator:
+    if former_host is None or newcomer.is_creator or (_is_stopgap(former_host) and newcomer.is_moderator):
         newcomer.is_host = newcomer.is_moderator = True
         if former_host:
             former_host.is_host = False
+            former_host.is_moderator = not _is_stopgap(former_host)
     others = tuple(room.participants)
     room.participants[newcomer.id] = newcomer
     room.expires_at = None
@@ -372,14 +401,23 @@ def _enter(room: Room, newcomer: Participant, keys: Keys = NO_KEYS) -> Effects:
     return effects
 
 
+def _is_stopgap(host: Participant) -> bool:
+    """Whether it is host only because there is nobody else who may be."""
+    return host.role == "participant"
+
+
 def _host(room: Room) -> Participant | None:
     return next((person for person in room.participants.values() if person.is_host), None)
 
 
 def _successor(room: Room) -> Participant:
-    """The longest-present moderator, else the longest-present at all; connected before suspended (R25)."""
+    """The longest-present moderator, else the longest-present at all; connected before suspended (R25).
+
+    Only where there is nobody else, one that was granted no more than to take part.
+    """
     return min(
-        room.participants.values(), key=lambda person: (not person.is_moderator, person.id in room.suspended)
+        room.participants.values(),
+        key=lambda person: (not person.is_moderator, _is_stopgap(person), person.id in room.suspended),
     )
 
 
