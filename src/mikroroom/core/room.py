@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from msgspec import UNSET, Struct, UnsetType, field, structs
 
 from mikroroom.core.effects import Close, Effects, Gone, Held, Lapsed, Seated, Send, WrongToken, send
+from mikroroom.core.invites import Invite
 from mikroroom.core.secrets import Password, digest_token, is_same, is_token
 from mikroroom.protocol import events
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
@@ -90,6 +91,7 @@ class Room(Struct, kw_only=True):
     """When the room is removed; None while anyone is in it."""
     lost_until: int = 0
     """Until when someone may come back who lost its connection, and kept no place (R4)."""
+    invites: dict[str, Invite] = field(default_factory=dict)
 
     @property
     def is_latent(self) -> bool:
