@@ -29,9 +29,7 @@ from mikroroom.transport.signaling import SignalingEndpoint, nowhere
 from mikroroom.transport.web import WebFiles, web_file
 
 
-def create_app(
-    settings: Settings | None = None, *, authorize_join: AuthorizeJoin | None = None
-) -> Starlette:
+def create_app(settings: Settings | None = None, *, authorize_join: AuthorizeJoin | None = None) -> Starlette:
     """The whole service, to be served or mounted anywhere. Each call makes one of its own.
 
     Without ``settings`` they are read from the environment and the file it names. The lifespan need not be

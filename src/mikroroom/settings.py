@@ -208,13 +208,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
     join_token_audience: Annotated[
         str, _about("What `aud` of join tokens must be", allowed="text", min_length=1)
-    ] = "mikroroom"
+    ] = "mikroroom"  # noqa: S105 - it is no secret
     join_token_leeway: Annotated[
         float, _about("Seconds by which clocks may differ from that of who signs join tokens", ge=0, le=300)
     ] = 30.0
-    hook_timeout: Annotated[
-        float, _about("Seconds that the site's own hooks may take", gt=0, le=60)
-    ] = 5.0
+    hook_timeout: Annotated[float, _about("Seconds that the site's own hooks may take", gt=0, le=60)] = 5.0
 
     connections_per_minute: Annotated[
         int, _about("WebSocket connections per address and minute; 0 is no limit", ge=0, le=1_000_000)

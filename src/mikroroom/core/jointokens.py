@@ -152,7 +152,8 @@ class KeyRing:
             )
             return msgspec.convert(said, _Claims)
         except (jwt.InvalidAudienceError, jwt.MissingRequiredClaimError):
-            raise TokenRefused(f"The token is not for this service: its `aud` must be {self._audience!r}") from None
+            needed = f"its `aud` must be {self._audience!r}, and it must have `exp` and `room`"
+            raise TokenRefused(f"The token is not for this service: {needed}") from None
         except msgspec.ValidationError as error:
             raise TokenRefused(f"A claim of the token is wrong: {error}") from None
         # What is signed by nobody may have any form, and fail anywhere.

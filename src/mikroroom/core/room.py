@@ -10,6 +10,7 @@ from msgspec import UNSET, Struct, UnsetType, field, structs
 
 from mikroroom.core.effects import Close, Effects, Gone, Held, Lapsed, Seated, Send, WrongToken, send
 from mikroroom.core.grants import NO_GRANT, Grant, GrantedRole
+from mikroroom.core.invites import Invite, find_invite
 from mikroroom.core.secrets import Password, digest_token, is_same, is_token
 from mikroroom.protocol import events
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
@@ -98,6 +99,7 @@ class Room(Struct, kw_only=True):
     """When the room is removed; None while anyone is in it."""
     lost_until: int = 0
     """Until when someone may come back who lost its connection, and kept no place (R4)."""
+    invites: dict[str, Invite] = field(default_factory=dict)
 
     @property
     def is_latent(self) -> bool:
@@ -153,7 +155,7 @@ class ProofNeeded(Exception):
 def open_room(room: Room, maker: Newcomer, creator_token: str, policy: Policy) -> Effects:
     """Let the maker of a new ad-hoc room in, and hand over its creator token (R4, R12)."""
     keys = structs.replace(_keys(maker, policy), creator_token=creator_token)
-    return _enter(room, _participant(maker, is_creator=True), keys)
+    return _enter(room, _participant(maker, maker.grant, is_creator=True), keys)
 
 
 def join(room: Room, newcomer: Newcomer, now: int, policy: Policy) -> Effects:
@@ -161,11 +163,12 @@ def join(room: Room, newcomer: Newcomer, now: int, policy: Policy) -> Effects:
 
     Raises:
         ProofNeeded: the room has a password, and the newcomer's is not sealed with its salt yet.
-        Refusal: INVALID_PASSWORD, WAITING_ROOM_FULL or ROOM_FULL.
+        Refusal: INVALID_TOKEN, INVALID_PASSWORD, WAITING_ROOM_FULL or ROOM_FULL.
     """
-    _check_password(room, newcomer)
+    grant = _granted(room, newcomer, now)
+    _check_password(room, newcomer, grant)
     is_creator = newcomer.creator_token is not None and is_token(newcomer.creator_token, room.creator_digest)
-    must_wait = not (is_creator or newcomer.grant.enters) and _must_wait(room, newcomer.address, now)
+    must_wait = not (is_creator or grant.enters) and _must_wait(room, newcomer.address, now)
     if must_wait and len(room.waiting) >= policy.max_waiting:
         raise Refusal(ErrorCode.WAITING_ROOM_FULL, "The waiting room is full")
     if not must_wait:
@@ -176,8 +179,8 @@ def join(room: Room, newcomer: Newcomer, now: int, policy: Policy) -> Effects:
         effects.append(WrongToken(newcomer.id))
     keys = _keys(newcomer, policy)
     if must_wait:
-        return effects + _hold(room, newcomer, keys)
-    return effects + _enter(room, _participant(newcomer, is_creator=is_creator), keys)
+        return effects + _hold(room, newcomer, grant, keys)
+    return effects + _enter(room, _participant(newcomer, grant, is_creator=is_creator), keys)
 
 
 def leave(room: Room, participant_id: str, now: int, policy: Policy, *, by_word: bool) -> Effects:
@@ -318,8 +321,18 @@ def _state(room: Room, person: Participant) -> dict[str, bool]:
     }
 
 
-def _check_password(room: Room, newcomer: Newcomer) -> None:
-    if room.password is None or newcomer.grant.skips_password:
+def _granted(room: Room, newcomer: Newcomer, now: int) -> Grant:
+    """What somebody was granted; or is, by an invite, which stands for the password."""
+    if newcomer.invite is None:
+        return newcomer.grant
+    invite = find_invite(room, newcomer.invite, now)
+    if invite is None:
+        raise Refusal(ErrorCode.INVALID_TOKEN, "The invite is none, has been revoked, or is over")
+    return Grant(role=invite.role, skips_password=True, skips_waiting=invite.skips_waiting)
+
+
+def _check_password(room: Room, newcomer: Newcomer, grant: Grant) -> None:
+    if room.password is None or grant.skips_password:
         return
     if not newcomer.password:
         raise Refusal(ErrorCode.INVALID_PASSWORD, "This room needs a password")
@@ -342,8 +355,7 @@ def _keys(newcomer: Newcomer, policy: Policy) -> Keys:
     return Keys(resume_token=newcomer.resume_token, resume_window=policy.resume_seconds)
 
 
-def _participant(newcomer: Newcomer, *, is_creator: bool) -> Participant:
-    grant = newcomer.grant
+def _participant(newcomer: Newcomer, grant: Grant, *, is_creator: bool) -> Participant:
     return Participant(
         newcomer.id,
         newcomer.name,
@@ -362,14 +374,14 @@ def _resumption(newcomer: Newcomer) -> Resumption | None:
     return Resumption(digest_token(newcomer.resume_token), newcomer.id)
 
 
-def _hold(room: Room, newcomer: Newcomer, keys: Keys) -> Effects:
+def _hold(room: Room, newcomer: Newcomer, grant: Grant, keys: Keys) -> Effects:
     person = WaitingParticipant(
         newcomer.id,
         newcomer.name,
         newcomer.address,
         resumption=_resumption(newcomer),
-        role=newcomer.grant.role,
-        subject=newcomer.grant.subject,
+        role=grant.role,
+        subject=grant.subject,
     )
     room.waiting[person.id] = person
     return [

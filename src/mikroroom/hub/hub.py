@@ -83,9 +83,7 @@ class Hub:
         self._policy = policy
         self._store = store
         self.counts = store.counts(LocalCounts(self.limits, clock))
-        self.doorkeeper = Doorkeeper(
-            settings, authorize_join, limits=self.limits, clock=clock, wall=wall
-        )
+        self.doorkeeper = Doorkeeper(settings, authorize_join, limits=self.limits, clock=clock, wall=wall)
         self.lobby = Lobby(
             settings,
             store,

@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from mikroroom.core import room as rooms
 from mikroroom.core import secrets
-from mikroroom.core.resume import Returner, resume
 from mikroroom.core.invites import is_invite
+from mikroroom.core.resume import Returner, resume
 from mikroroom.core.room import Newcomer, Policy, ProofNeeded, Room
 from mikroroom.hub.doorkeeper import Doorkeeper, NotGranted
 from mikroroom.hub.hashing import Hasher
@@ -29,7 +29,7 @@ class CreatedRoom(Struct, rename="camel"):
 
 
 class Visit(NamedTuple):
-    """Someone at the door: who, with which wish, how it came, and whether its connection is gone meanwhile."""
+    """Someone at the door: who, with which wish, how it came, and whether it has gone meanwhile."""
 
     newcomer: Newcomer
     request: Join

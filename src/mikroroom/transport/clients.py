@@ -11,7 +11,6 @@ from mikroroom.hub.hub import Hub
 from mikroroom.transport.answers import error
 from mikroroom.transport.headers import is_allowed
 
-
 # How tokens are called, here and elsewhere; and what a JSON Web Token or an invite looks like.
 _TOKEN_NAMES = frozenset({"token", "accesstoken", "jointoken", "creatortoken", "resumetoken", "jwt"})
 _TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.|inv_")
