@@ -23,6 +23,7 @@ from mikroroom.core.effects import (
     Suspended,
     WrongToken,
 )
+from mikroroom.core.grants import NO_GRANT, Grant
 from mikroroom.core.resume import Returner, forsake, lapse, lose, restore, resume
 from mikroroom.core.room import Newcomer, Policy, Room, join, leave, open_room
 from mikroroom.core.rules import act
@@ -123,10 +124,13 @@ class Stage:
         token: str | None = None,
         address: str | None = None,
         may_resume: bool = False,
+        grant: Grant = NO_GRANT,
+        invite: str | None = None,
     ) -> None:
         """Come to the door, from an address of one's own unless told otherwise."""
         proof = sealed(password) if password else None
         newcomer = Newcomer(name, name.capitalize(), address or f"{name}'s", password, proof, token)
+        newcomer.grant, newcomer.invite = grant, invite
         if may_resume:
             newcomer.resume_token = f"{name}#1"
         self._enters(newcomer, join(self.room, newcomer, self.now, self.policy))

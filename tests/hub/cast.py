@@ -17,6 +17,7 @@ import pytest
 
 from mikroroom.core.room import Policy, Room
 from mikroroom.core.secrets import Password
+from mikroroom.hub.doorkeeper import Hook
 from mikroroom.hub.hashing import Hasher
 from mikroroom.hub.hub import Hub
 from mikroroom.hub.session import Session
@@ -211,6 +212,7 @@ class House:
         *,
         disk: Disk | None = None,
         clock: Clock | None = None,
+        authorize_join: Hook | None = None,
         seed: int = 7,
     ) -> None:
         self.settings = settings
@@ -236,6 +238,7 @@ class House:
             self.store,
             policy,
             Random(seed),
+            authorize_join=authorize_join,
             clock=self.clock,
             ticks=lambda: self.clock.now / 1_000,
             wall=self.wall,
