@@ -151,6 +151,7 @@ def run(command: Command, site: Site, *more: str, storm: str = "") -> str:
     done = subprocess.run(
         [program(command), *words, *more],
         cwd=ROOT,
+        env={**os.environ, **command.variables},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
