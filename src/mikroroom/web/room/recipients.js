@@ -6,8 +6,8 @@ const ALL = "Everyone";
 /** For whom what is written is meant: for everyone, or for one person alone. */
 export class Recipients {
   #form = part(document, "[data-say]");
-  #label = part(this.#form, "[data-to]");
-  #select = find(this.#label, "select", HTMLSelectElement);
+  #row = part(this.#form, "[data-to]");
+  #select = find(this.#row, "select", HTMLSelectElement);
   #text = find(this.#form, "[name=text]", HTMLTextAreaElement);
   #room;
   /** @type {Map<string, HTMLOptionElement>} By id; everyone's is empty. */
@@ -63,7 +63,7 @@ export class Recipients {
       this.#options.set(id, option);
       this.#select.append(option);
     }
-    show(this.#label, this.#options.size > 1);
+    show(this.#row, this.#options.size > 1);
     this.#form.classList.toggle("private", this.chosen !== "");
     this.#text.placeholder = this.chosen ? `Write to ${this.name} alone` : "Write to everyone";
   }
