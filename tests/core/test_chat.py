@@ -3,7 +3,7 @@
 import pytest
 
 from mikroroom.core.effects import Resumed
-from mikroroom.core.history import HISTORY_BYTES
+from mikroroom.core.history import HISTORY_BYTES, History
 from mikroroom.protocol import events
 from mikroroom.protocol.codes import ErrorCode
 
@@ -86,8 +86,8 @@ def test_bytes_are_bounded_as_well() -> None:
     stage = meeting("ada", chat_history=1_000)
     for _ in range(100):
         stage.says("ada", "é" * 4_000)
-    assert sum(len(line.text.encode()) for line in stage.room.chat) <= HISTORY_BYTES
-    assert len(stage.room.chat) == HISTORY_BYTES // 8_003
+    assert sum(len(line.text.encode()) for line in stage.room.chat.lines) <= HISTORY_BYTES
+    assert len(stage.room.chat.lines) == HISTORY_BYTES // 8_003
 
 
 def test_moderator_hears_who_waits_and_one_who_waits_hears_no_chat() -> None:
@@ -123,7 +123,7 @@ def test_empty_room_forgets_its_chat(is_precreated: bool) -> None:
     stage.joins("ada")
     stage.says("ada", "for our ears")
     stage.is_lost("ada")
-    assert stage.room.chat == []
+    assert stage.room.chat == History()
     stage.joins("bob")
     assert texts(stage, "bob") == []
 
@@ -143,10 +143,10 @@ def test_restart_keeps_the_chat_as_far_as_it_may_be_kept_now() -> None:
     stage.says("ada", "one")
     stage.says("ada", "two")
     stage.restarts()
-    assert [line.text for line in stage.room.chat] == ["one", "two"]
+    assert [line.text for line in stage.room.chat.lines] == ["one", "two"]
     stage.policy = type(stage.policy)(1, 1_000, 1, 1, chat_history=1)
     stage.restarts()
-    assert [line.text for line in stage.room.chat] == ["two"]
+    assert [line.text for line in stage.room.chat.lines] == ["two"]
 
 
 # Taking back
@@ -170,7 +170,7 @@ def test_moderator_takes_back_what_others_have_written() -> None:
     stage = meeting("ada", "bob", chat_history=KEPT)
     stage.says("bob", "rude", at=5)
     stage.deletes("ada", "5-bob")
-    assert stage.room.chat == []
+    assert stage.room.chat == History()
 
 
 def test_message_of_another_is_not_for_a_guest_to_take_back() -> None:

@@ -46,7 +46,7 @@ class AnyChat(AnyReturn):
             if picture is None or not traveller.is_reached:
                 continue
             room = self.rooms[traveller.code]
-            kept = {line.message_id: line.text for line in room.chat}
+            kept = {line.message_id: line.text for line in room.chat.lines}
             assert list(picture.chat.items()) == (list(kept.items()) if picture.me in picture.people else [])
             private = [text for text in picture.texts if text not in picture.public]
             assert private == self.sent.get(picture.me, [])

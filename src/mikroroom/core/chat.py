@@ -4,7 +4,7 @@ Where nothing is kept, a chat is talk and never comes here. Private messages nev
 """
 
 from mikroroom.core.effects import Effects, send
-from mikroroom.core.history import ChatLine, add_line, live, remove_line
+from mikroroom.core.history import ChatLine, add_line, last_stamp, live, remove_line
 from mikroroom.core.room import Participant, Policy, Room
 from mikroroom.protocol import events, requests
 from mikroroom.protocol.codes import ErrorCode, Refusal
@@ -22,7 +22,7 @@ def say(room: Room, speaker_id: str, request: requests.Chat, stamp: int, policy:
     speaker = room.participants.get(speaker_id)
     if speaker is None:
         raise Refusal(ErrorCode.NOT_IN_ROOM, "Join a room first")
-    stamp = max(stamp, _last_stamp(room, speaker_id) + 1)
+    stamp = max(stamp, last_stamp(room.chat, speaker_id) + 1)
     line = ChatLine(
         f"{stamp}-{speaker_id}",
         speaker_id,
@@ -53,8 +53,3 @@ def delete_message(
     return send(
         room.participants, events.MessageDeleted(room.code, actor.id, request.message_id, deleted_by=actor.id)
     )
-
-
-def _last_stamp(room: Room, speaker_id: str) -> int:
-    """When someone last said something that is kept; 0 if there is nothing."""
-    return next((line.timestamp for line in reversed(room.chat) if line.participant_id == speaker_id), 0)

@@ -3,7 +3,7 @@
 Knows no rooms. The lines are told as they were at first, under their own ids and times.
 """
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, field
 
 from mikroroom.protocol.events import Chat
 
@@ -26,25 +26,45 @@ class ChatLine(Struct):
     size: int
 
 
-def add_line(lines: list[ChatLine], line: ChatLine, most: int) -> None:
+class History(Struct):
+    """The lines that are kept, in the order in which they were said; ``size`` is that of all of them."""
+
+    lines: list[ChatLine] = field(default_factory=list)
+    size: int = 0
+
+
+def add_line(history: History, line: ChatLine, most: int) -> None:
     """Keep a line; forget the oldest where there are more than ``most``, or more bytes than may be."""
-    lines.append(line)
-    shorten(lines, most)
+    history.lines.append(line)
+    history.size += line.size
+    shorten(history, most)
 
 
-def shorten(lines: list[ChatLine], most: int) -> None:
+def shorten(history: History, most: int) -> None:
     """Forget the oldest lines beyond the bounds."""
-    surplus = max(0, len(lines) - most)
-    size = sum(line.size for line in lines[surplus:])
-    while size > HISTORY_BYTES:
+    lines, size, surplus = history.lines, history.size, 0
+    while len(lines) - surplus > most or size > HISTORY_BYTES:
         size -= lines[surplus].size
         surplus += 1
     del lines[:surplus]
+    history.size = size
 
 
-def remove_line(lines: list[ChatLine], message_id: str) -> None:
+def remove_line(history: History, message_id: str) -> None:
     """Forget one line, if it is there."""
-    lines[:] = [line for line in lines if line.message_id != message_id]
+    for place, line in enumerate(history.lines):
+        if line.message_id == message_id:
+            del history.lines[place]
+            history.size -= line.size
+            return
+
+
+def last_stamp(history: History, participant_id: str) -> int:
+    """When somebody last said something that is kept; 0 if there is nothing."""
+    for line in reversed(history.lines):
+        if line.participant_id == participant_id:
+            return line.timestamp
+    return 0
 
 
 def live(code: str, line: ChatLine) -> Chat:

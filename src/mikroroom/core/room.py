@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from msgspec import UNSET, Struct, UnsetType, field, structs
 
 from mikroroom.core.effects import Close, Effects, Gone, Held, Lapsed, Seated, Send, WrongToken, send
-from mikroroom.core.history import ChatLine, recalled
+from mikroroom.core.history import History, recalled
 from mikroroom.core.secrets import Password, digest_token, is_same, is_token
 from mikroroom.protocol import events
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
@@ -93,7 +93,7 @@ class Room(Struct, kw_only=True):
     """When the room is removed; None while anyone is in it."""
     lost_until: int = 0
     """Until when someone may come back who lost its connection, and kept no place (R4)."""
-    chat: list[ChatLine] = field(default_factory=list)
+    chat: History = field(default_factory=History)
 
     @property
     def is_latent(self) -> bool:
@@ -289,7 +289,7 @@ def overview(room: Room, person: Participant) -> tuple[Event, ...]:
     told += [events.RecordingStarted(room.code, recorder, recorder) for recorder in room.recorders]
     if person.is_moderator:
         told += [waits(room, waiting) for waiting in room.waiting.values()]
-    told += [recalled(room.code, line) for line in room.chat]
+    told += [recalled(room.code, line) for line in room.chat.lines]
     return tuple(told)
 
 
@@ -409,7 +409,7 @@ def _end(room: Room) -> Effects:
         effects.append(Close(person.id, CloseCode.MEETING_ENDED, "meeting ended"))
     room.waiting.clear()
     room.locked_by = None
-    room.chat.clear()
+    room.chat = History()
     return effects
 
 
