@@ -225,6 +225,7 @@ class House:
             resume_window=int(settings.resume_window * 1_000),
             kick_wait=int(settings.kick_wait * 1_000),
             max_waiting=settings.max_waiting,
+            chat_history=settings.chat_history,
         )
         self.store = store or MemoryStore(
             max_rooms=settings.max_rooms,

@@ -10,6 +10,7 @@ from msgspec import UNSET, Struct, UnsetType, field, structs
 
 from mikroroom.core.effects import Close, Effects, Gone, Held, Lapsed, Seated, Send, WrongToken, send
 from mikroroom.core.grants import NO_GRANT, Grant, GrantedRole
+from mikroroom.core.history import History, recalled
 from mikroroom.core.invites import Invite, find_invite
 from mikroroom.core.secrets import Password, digest_token, is_same, is_token
 from mikroroom.protocol import events
@@ -24,6 +25,8 @@ class Policy(Struct, frozen=True):
     resume_window: int
     kick_wait: int
     max_waiting: int
+    chat_history: int = 0
+    """How many chat messages a room keeps for those who come later; 0 is none."""
 
     @property
     def resume_seconds(self) -> int | float:
@@ -100,6 +103,7 @@ class Room(Struct, kw_only=True):
     lost_until: int = 0
     """Until when someone may come back who lost its connection, and kept no place (R4)."""
     invites: dict[str, Invite] = field(default_factory=dict)
+    chat: History = field(default_factory=History)
 
     @property
     def is_latent(self) -> bool:
@@ -307,6 +311,7 @@ def overview(room: Room, person: Participant) -> tuple[Event, ...]:
     told += [events.RecordingStarted(room.code, recorder, recorder) for recorder in room.recorders]
     if person.is_moderator:
         told += [waits(room, waiting) for waiting in room.waiting.values()]
+    told += [recalled(room.code, line) for line in room.chat.lines]
     return tuple(told)
 
 
@@ -446,7 +451,7 @@ def _make_host(room: Room, person: Participant) -> Effects:
 
 
 def _end(room: Room) -> Effects:
-    """Nobody is left: those who wait are sent away (R26)."""
+    """Nobody is left: those who wait are sent away (R26), and the next meeting reads nothing of this."""
     effects: Effects = []
     for person in room.waiting.values():
         effects += _forget_suspension(room, person)
@@ -454,6 +459,7 @@ def _end(room: Room) -> Effects:
         effects.append(Close(person.id, CloseCode.MEETING_ENDED, "meeting ended"))
     room.waiting.clear()
     room.locked_by = None
+    room.chat = History()
     return effects
 
 
