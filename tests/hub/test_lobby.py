@@ -8,6 +8,8 @@ import pytest
 
 from mikroroom.core import secrets
 from mikroroom.core.effects import Effects
+from mikroroom.core.grants import GrantedRole
+from mikroroom.core.jointokens import key_of, mint
 from mikroroom.core.room import Room
 from mikroroom.hub import hashing
 from mikroroom.hub.hashing import MAX_WAITING_OF_ONE, Hasher
@@ -16,8 +18,10 @@ from mikroroom.protocol.requests import CreateRoom
 from mikroroom.stores.memory import MemoryStore
 from mikroroom.stores.port import CodeTaken, Step
 
-from .cast import CODE, POLICY, Clock
+from .cast import CODE, NOON, POLICY, Clock
 from .conftest import HouseWith
+
+SECRET = "a-secret-of-thirty-two-characters"
 
 
 class Contested(MemoryStore):
@@ -200,3 +204,25 @@ def test_sealing_again_with_the_same_salt_gives_the_same() -> None:
     first, again = secrets.seal("sesame", salt), secrets.seal("sesame", salt)
     assert secrets.is_same(first, again)
     assert not secrets.is_same(first, secrets.seal("sesamf", salt))
+
+
+def token_for(role: GrantedRole) -> str:
+    return mint(key_of(SECRET), audience="mikroroom", code=CODE, now=NOON // 1_000, ttl=60, role=role)
+
+
+async def test_a_room_begins_with_a_granted_host_who_did_not_ask_for_it(house_with: HouseWith) -> None:
+    house = house_with(join_token_secret=SECRET)
+    ada = house.arrives("Ada")
+    ada.joins(token=token_for("host"))
+    await house.settles()
+    (joined,) = ada.hears()
+    assert joined["isHost"] and joined["creatorToken"]
+
+
+@pytest.mark.parametrize("role", ["moderator", "participant"])
+async def test_others_who_did_not_ask_for_it_begin_no_room(house_with: HouseWith, role: GrantedRole) -> None:
+    house = house_with(join_token_secret=SECRET)
+    ada = house.arrives("Ada")
+    ada.joins(token=token_for(role))
+    await house.settles()
+    assert ada.hears_types() == ["ROOM_NOT_FOUND"]

@@ -256,9 +256,14 @@ class Lobby:
 
 
 def _makes_room(visit: Visit) -> bool:
-    """Whether somebody wants a room to begin, and may have that. An invite is to a room that there is."""
+    """Whether a room is to begin with somebody: who asks for it and may, or was granted to be its host.
+
+    An invite is to a room that there is.
+    """
     newcomer = visit.newcomer
-    return bool(visit.request.is_host) and newcomer.invite is None and newcomer.grant.makes_rooms
+    if newcomer.invite is not None or not newcomer.grant.makes_rooms:
+        return False
+    return bool(visit.request.is_host) or newcomer.grant.role == "host"
 
 
 def _too_many_guesses() -> Refusal:
