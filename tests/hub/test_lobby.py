@@ -14,7 +14,7 @@ from mikroroom.core.room import Room
 from mikroroom.hub import hashing
 from mikroroom.hub.hashing import MAX_WAITING_OF_ONE, Hasher
 from mikroroom.protocol.codes import ErrorCode, Refusal
-from mikroroom.protocol.requests import CreateRoom
+from mikroroom.protocol.requests import NAME_MISSING, CreateRoom
 from mikroroom.stores.memory import MemoryStore
 from mikroroom.stores.port import CodeTaken, Step
 
@@ -226,3 +226,14 @@ async def test_others_who_did_not_ask_for_it_begin_no_room(house_with: HouseWith
     ada.joins(token=token_for(role))
     await house.settles()
     assert ada.hears_types() == ["ROOM_NOT_FOUND"]
+
+
+async def test_without_a_name_nobody_enters_for_whom_nobody_brings_one(house_with: HouseWith) -> None:
+    """R8: by a token that has none, and where there is no token at all."""
+    house = house_with(join_token_secret=SECRET)
+    ada = house.arrives("Ada")
+    for fields in ({}, {"name": None}, {"token": ""}, {"token": token_for("host")}):
+        ada.says("join", roomId=CODE, isHost=True, **fields)
+        await house.settles()
+        (error,) = ada.hears()
+        assert (error["code"], error["message"]) == ("INVALID_MESSAGE", NAME_MISSING)

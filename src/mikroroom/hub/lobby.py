@@ -72,9 +72,12 @@ class Lobby:
         """Someone comes to the door, under an id of the server's making (R10).
 
         Raises:
-            Refusal: INVALID_MESSAGE for a ``maxParticipants`` over the ceiling.
+            Refusal: INVALID_MESSAGE for a ``maxParticipants`` over the ceiling, and for no name where nobody
+                else could bring one (R8).
         """
         self._check_size(request.max_participants)
+        if not (request.name or request.token or self._doorkeeper.is_asked):
+            raise Refusal(ErrorCode.INVALID_MESSAGE, NAME_MISSING)
         may_resume = request.resume and self._policy.resume_window
         newcomer = Newcomer(
             secrets.new_id(self._random),
