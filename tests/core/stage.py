@@ -21,6 +21,7 @@ from mikroroom.core.effects import (
     Seated,
     Send,
     Suspended,
+    Widened,
     WrongToken,
 )
 from mikroroom.core.resume import Returner, forsake, lapse, lose, restore, resume
@@ -123,10 +124,12 @@ class Stage:
         token: str | None = None,
         address: str | None = None,
         may_resume: bool = False,
+        subject: str | None = None,
     ) -> None:
         """Come to the door, from an address of one's own unless told otherwise."""
         proof = sealed(password) if password else None
         newcomer = Newcomer(name, name.capitalize(), address or f"{name}'s", password, proof, token)
+        newcomer.subject = subject
         if may_resume:
             newcomer.resume_token = f"{name}#1"
         self._enters(newcomer, join(self.room, newcomer, self.now, self.policy))
@@ -190,6 +193,10 @@ class Stage:
     def acts_on(self, name: str, target: str, action: requests.Action) -> None:
         """Do a moderator's action on someone."""
         self.does(name, requests.ModeratorAction(target, action))
+
+    def is_done(self, effects: Effects) -> None:
+        """What somebody outside has done to the room, who is none of its people."""
+        self._carry_out(effects)
 
     def passes(self, milliseconds: int) -> None:
         """Let time pass."""
@@ -258,6 +265,9 @@ class Stage:
                 case Seated(name) | Held(name):
                     self._is_placed(effect, name, is_back=name in returned)
                     returned.discard(name)
+                case Widened(name, seats):
+                    assert name in self.seated
+                    self.seated[name] = seats
                 case Gone(name) | Close(name):
                     # After a restart there are people whom nobody knows: who cannot come back.
                     self._goes(effect, name, is_known=not is_restart and not is_forsaken)

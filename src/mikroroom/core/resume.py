@@ -10,6 +10,7 @@ from itertools import chain
 
 from msgspec import Struct
 
+from mikroroom.core.bans import restored
 from mikroroom.core.effects import Close, Effects, Gone, Held, Resumed, Seated, Suspended, send
 from mikroroom.core.room import (
     Keys,
@@ -110,6 +111,7 @@ def restore(room: Room, now: int, policy: Policy) -> Effects:
     room.suspended.clear()
     # The clock may be another one.
     room.kicked = {address: min(until, now + policy.kick_wait) for address, until in room.kicked.items()}
+    room.bans = restored(room.bans, now)
     if not room.participants:
         room.expires_at = _end_of_empty(room, now, policy)
     people: list[Participant | WaitingParticipant] = [*room.participants.values(), *room.waiting.values()]

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from msgspec import UNSET, Struct, UnsetType, field, structs
 
+from mikroroom.core.bans import Ban, check_ban
 from mikroroom.core.effects import Close, Effects, Gone, Held, Lapsed, Seated, Send, WrongToken, send
 from mikroroom.core.invites import Invite
 from mikroroom.core.secrets import Password, digest_token, is_same, is_token
@@ -59,6 +60,7 @@ class Participant(Struct):
     is_video_off: bool = False
     is_hand_raised: bool = False
     resumption: Resumption | None = None
+    subject: str | None = None
 
 
 class WaitingParticipant(Struct):
@@ -69,6 +71,7 @@ class WaitingParticipant(Struct):
     address: str
     is_cleared: bool = False
     resumption: Resumption | None = None
+    subject: str | None = None
 
 
 class Room(Struct, kw_only=True):
@@ -92,6 +95,7 @@ class Room(Struct, kw_only=True):
     lost_until: int = 0
     """Until when someone may come back who lost its connection, and kept no place (R4)."""
     invites: dict[str, Invite] = field(default_factory=dict)
+    bans: dict[str, Ban] = field(default_factory=dict)
 
     @property
     def is_latent(self) -> bool:
@@ -120,6 +124,7 @@ class Newcomer(Struct):
     proof: Password | None = None
     creator_token: str | None = None
     resume_token: str | None = None
+    subject: str | None = None
 
 
 class Keys(Struct, frozen=True):
@@ -131,6 +136,9 @@ class Keys(Struct, frozen=True):
 
 
 NO_KEYS = Keys()
+
+
+MEETING_ENDED = "Meeting ended"
 
 
 class ProofNeeded(Exception):
@@ -152,8 +160,9 @@ def join(room: Room, newcomer: Newcomer, now: int, policy: Policy) -> Effects:
 
     Raises:
         ProofNeeded: the room has a password, and the newcomer's is not sealed with its salt yet.
-        Refusal: INVALID_PASSWORD, WAITING_ROOM_FULL or ROOM_FULL.
+        Refusal: BANNED, INVALID_PASSWORD, WAITING_ROOM_FULL or ROOM_FULL.
     """
+    check_ban(room, newcomer, now)
     _check_password(room, newcomer)
     is_creator = newcomer.creator_token is not None and is_token(newcomer.creator_token, room.creator_digest)
     must_wait = not is_creator and _must_wait(room, newcomer.address, now)
@@ -190,7 +199,9 @@ def leave(room: Room, participant_id: str, now: int, policy: Policy, *, by_word:
 def admit(room: Room, participant_id: str) -> Effects:
     """Someone who waits gets a seat, under the same id (R21). There must be one free."""
     waiting = room.waiting.pop(participant_id)
-    return _enter(room, Participant(waiting.id, waiting.name, waiting.address, resumption=waiting.resumption))
+    person = Participant(waiting.id, waiting.name, waiting.address, resumption=waiting.resumption)
+    person.subject = waiting.subject
+    return _enter(room, person)
 
 
 def stop_waiting(room: Room, participant_id: str) -> Effects:
@@ -220,14 +231,28 @@ def depart(room: Room, participant_id: str, now: int, policy: Policy, lingers_un
         effects += send(room.participants, events.RecordingStopped(room.code, leaver.id, leaver.id))
     effects += fill_seats(room)
     if not room.participants:
-        effects += _end(room)
+        effects += send_away(room, room.waiting, MEETING_ENDED)
+        room.locked_by = None
         room.expires_at = now + policy.latent_age if room.is_precreated else lingers_until
+    return effects
+
+
+def send_away(
+    room: Room, people: dict[str, Participant] | dict[str, WaitingParticipant], reason: str
+) -> Effects:
+    """For all of these the meeting is over (R26): they are told why, and none of them can come back."""
+    effects: Effects = []
+    for person in people.values():
+        effects += _forget_suspension(room, person)
+        effects += send((person.id,), events.RejectUser(room.code, "", person.id, reason))
+        effects.append(Close(person.id, CloseCode.MEETING_ENDED, "meeting ended"))
+    people.clear()
     return effects
 
 
 def fill_seats(room: Room) -> Effects:
     """Give the free seats to those who are cleared to enter, in order (R23)."""
-    free = room.max_participants - len(room.participants)
+    free = max(0, room.max_participants - len(room.participants))  # it may have been made smaller
     cleared = [person.id for person in room.waiting.values() if person.is_cleared]
     return [effect for waiting_id in cleared[:free] for effect in admit(room, waiting_id)]
 
@@ -332,6 +357,7 @@ def _participant(newcomer: Newcomer, *, is_creator: bool) -> Participant:
         newcomer.address,
         is_creator=is_creator,
         resumption=_resumption(newcomer),
+        subject=newcomer.subject,
     )
 
 
@@ -343,7 +369,11 @@ def _resumption(newcomer: Newcomer) -> Resumption | None:
 
 def _hold(room: Room, newcomer: Newcomer, keys: Keys) -> Effects:
     person = WaitingParticipant(
-        newcomer.id, newcomer.name, newcomer.address, resumption=_resumption(newcomer)
+        newcomer.id,
+        newcomer.name,
+        newcomer.address,
+        resumption=_resumption(newcomer),
+        subject=newcomer.subject,
     )
     room.waiting[person.id] = person
     return [
@@ -394,18 +424,6 @@ def _make_host(room: Room, person: Participant) -> Effects:
     effects += announce(room, person)
     if not was_moderator:
         effects += show_waiting(room, person.id)
-    return effects
-
-
-def _end(room: Room) -> Effects:
-    """Nobody is left: those who wait are sent away (R26)."""
-    effects: Effects = []
-    for person in room.waiting.values():
-        effects += _forget_suspension(room, person)
-        effects += send((person.id,), events.RejectUser(room.code, "", person.id, "Meeting ended"))
-        effects.append(Close(person.id, CloseCode.MEETING_ENDED, "meeting ended"))
-    room.waiting.clear()
-    room.locked_by = None
     return effects
 
 
