@@ -290,6 +290,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = ""
 
+    admin_token: Annotated[
+        str,
+        _about(
+            "What administers all rooms over HTTP, as `Authorization: Bearer`; a room's creator token does "
+            "that one room",
+            allowed="nothing, or at least 16 printable ASCII characters without spaces",
+            kind="secret",
+            pattern=r"^([!-~]{16,})?\Z",
+        ),
+    ] = ""
+
     loop_patience: Annotated[
         float,
         _about(
