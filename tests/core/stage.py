@@ -24,6 +24,7 @@ from mikroroom.core.effects import (
     Widened,
     WrongToken,
 )
+from mikroroom.core.grants import Grant
 from mikroroom.core.resume import Returner, forsake, lapse, lose, restore, resume
 from mikroroom.core.room import Newcomer, Policy, Room, join, leave, open_room
 from mikroroom.core.rules import act
@@ -129,7 +130,7 @@ class Stage:
         """Come to the door, from an address of one's own unless told otherwise."""
         proof = sealed(password) if password else None
         newcomer = Newcomer(name, name.capitalize(), address or f"{name}'s", password, proof, token)
-        newcomer.subject = subject
+        newcomer.grant = Grant(subject=subject)
         if may_resume:
             newcomer.resume_token = f"{name}#1"
         self._enters(newcomer, join(self.room, newcomer, self.now, self.policy))

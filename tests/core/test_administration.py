@@ -121,6 +121,16 @@ def test_who_is_no_moderator_any_more_is_known_to_all() -> None:
         stage.locks("bob")
 
 
+def test_who_was_granted_to_moderate_and_is_no_moderator_any_more_is_the_last_to_be_host() -> None:
+    stage = meeting("ada", "bob", "cleo")
+    stage.room.participants["bob"].is_moderator = True
+    stage.room.participants["bob"].role = "moderator"
+    stage.is_done(set_moderator(stage.room, "bob", is_moderator=False))
+    assert [person.role for person in stage.room.participants.values()] == [None, "participant", None]
+    stage.leaves("ada")
+    assert stage.room.participants["cleo"].is_host
+
+
 @pytest.mark.parametrize(("name", "is_moderator"), [("ada", True), ("bob", False)])
 def test_a_role_as_it_is_changes_nothing(name: str, is_moderator: bool) -> None:
     stage = meeting("ada", "bob")

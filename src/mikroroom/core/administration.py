@@ -64,6 +64,7 @@ def set_moderator(room: Room, target_id: str, *, is_moderator: bool) -> Effects:
     if target.is_host:
         raise Refusal(ErrorCode.UNAUTHORIZED, "The host of a room is always a moderator")
     target.is_moderator = False
+    target.role = target.role and "participant"
     return announce(room, target)
 
 

@@ -12,7 +12,7 @@ from mikroroom.protocol.codes import ErrorCode, Refusal
 
 if TYPE_CHECKING:
     from mikroroom.core.effects import Effects
-    from mikroroom.core.room import Newcomer, Participant, Room, WaitingParticipant
+    from mikroroom.core.room import Participant, Room, WaitingParticipant
 
 MAX_BANS = 500
 
@@ -35,10 +35,10 @@ class Banishment(Struct, frozen=True):
     lasts: int
 
 
-def check_ban(room: "Room", newcomer: "Newcomer", now: int) -> None:
-    """Raises Refusal: BANNED."""
+def check_ban(room: "Room", address: str, subject: str | None, now: int) -> None:
+    """Raises Refusal: BANNED, who comes from this address, or is this one to its site."""
     for ban in valid_bans(room, now):
-        if newcomer.address == ban.address or (ban.subject is not None and newcomer.subject == ban.subject):
+        if address == ban.address or (ban.subject is not None and subject == ban.subject):
             raise Refusal(ErrorCode.BANNED, "You may not join this meeting")
 
 

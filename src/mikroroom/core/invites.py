@@ -39,6 +39,11 @@ class Invite(Struct, frozen=True):
     label: str = ""
 
 
+def is_invite(token: str) -> bool:
+    """Whether it has the form of an invite's token."""
+    return token.startswith(PREFIX)
+
+
 def new_invite_token(random: Random) -> str:
     """An invite's token: 192 random bits that may stand in a URL. The source must be a secure one."""
     return PREFIX + urlsafe_b64encode(random.randbytes(24)).decode()

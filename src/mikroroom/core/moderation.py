@@ -164,6 +164,7 @@ def make_moderator_by(room: Room, by: str, target: Participant) -> Effects:
     """One more moderator (R24), who hears who is waiting (R20)."""
     was_moderator = target.is_moderator
     target.is_moderator = True
+    target.role = target.role and "moderator"
     effects = _tell(room, by, target, "make-moderator") + announce(room, target)
     return effects if was_moderator else effects + show_waiting(room, target.id)
 

@@ -10,7 +10,8 @@ from msgspec import UNSET, Struct, UnsetType, field, structs
 
 from mikroroom.core.bans import Ban, check_ban
 from mikroroom.core.effects import Close, Effects, Gone, Held, Lapsed, Seated, Send, WrongToken, send
-from mikroroom.core.invites import Invite
+from mikroroom.core.grants import NO_GRANT, Grant, GrantedRole
+from mikroroom.core.invites import Invite, find_invite
 from mikroroom.core.secrets import Password, digest_token, is_same, is_token
 from mikroroom.protocol import events
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
@@ -48,7 +49,10 @@ class Resumption(Struct):
 
 
 class Participant(Struct):
-    """Someone in the room. ``address`` is what is counted as one client (R30)."""
+    """Someone in the room. ``address`` is what is counted as one client (R30).
+
+    ``role`` and ``subject`` are as in its ``Grant``, if it came with one.
+    """
 
     id: str
     name: str
@@ -60,6 +64,7 @@ class Participant(Struct):
     is_video_off: bool = False
     is_hand_raised: bool = False
     resumption: Resumption | None = None
+    role: GrantedRole | None = None
     subject: str | None = None
 
 
@@ -71,6 +76,7 @@ class WaitingParticipant(Struct):
     address: str
     is_cleared: bool = False
     resumption: Resumption | None = None
+    role: GrantedRole | None = None
     subject: str | None = None
 
 
@@ -114,7 +120,8 @@ class Room(Struct, kw_only=True):
 class Newcomer(Struct):
     """What someone brings to the door. ``proof`` is the password, sealed with the salt of the room.
 
-    ``resume_token`` is what it will come back with if its connection is lost, if it wants to (R40).
+    ``resume_token`` is what it will come back with if its connection is lost, if it wants to (R40);
+    ``grant`` what it was granted before, ``invite`` the token of one to this room.
     """
 
     id: str
@@ -124,7 +131,8 @@ class Newcomer(Struct):
     proof: Password | None = None
     creator_token: str | None = None
     resume_token: str | None = None
-    subject: str | None = None
+    grant: Grant = NO_GRANT
+    invite: str | None = None
 
 
 class Keys(Struct, frozen=True):
@@ -152,7 +160,7 @@ class ProofNeeded(Exception):
 def open_room(room: Room, maker: Newcomer, creator_token: str, policy: Policy) -> Effects:
     """Let the maker of a new ad-hoc room in, and hand over its creator token (R4, R12)."""
     keys = structs.replace(_keys(maker, policy), creator_token=creator_token)
-    return _enter(room, _participant(maker, is_creator=True), keys)
+    return _enter(room, _participant(maker, maker.grant, is_creator=True), keys)
 
 
 def join(room: Room, newcomer: Newcomer, now: int, policy: Policy) -> Effects:
@@ -160,12 +168,13 @@ def join(room: Room, newcomer: Newcomer, now: int, policy: Policy) -> Effects:
 
     Raises:
         ProofNeeded: the room has a password, and the newcomer's is not sealed with its salt yet.
-        Refusal: BANNED, INVALID_PASSWORD, WAITING_ROOM_FULL or ROOM_FULL.
+        Refusal: BANNED, INVALID_TOKEN, INVALID_PASSWORD, WAITING_ROOM_FULL or ROOM_FULL.
     """
-    check_ban(room, newcomer, now)
-    _check_password(room, newcomer)
+    check_ban(room, newcomer.address, newcomer.grant.subject, now)
+    grant = _granted(room, newcomer, now)
+    _check_password(room, newcomer, grant)
     is_creator = newcomer.creator_token is not None and is_token(newcomer.creator_token, room.creator_digest)
-    must_wait = not is_creator and _must_wait(room, newcomer.address, now)
+    must_wait = not (is_creator or grant.enters) and _must_wait(room, newcomer.address, now)
     if must_wait and len(room.waiting) >= policy.max_waiting:
         raise Refusal(ErrorCode.WAITING_ROOM_FULL, "The waiting room is full")
     if not must_wait:
@@ -176,8 +185,8 @@ def join(room: Room, newcomer: Newcomer, now: int, policy: Policy) -> Effects:
         effects.append(WrongToken(newcomer.id))
     keys = _keys(newcomer, policy)
     if must_wait:
-        return effects + _hold(room, newcomer, keys)
-    return effects + _enter(room, _participant(newcomer, is_creator=is_creator), keys)
+        return effects + _hold(room, newcomer, grant, keys)
+    return effects + _enter(room, _participant(newcomer, grant, is_creator=is_creator), keys)
 
 
 def leave(room: Room, participant_id: str, now: int, policy: Policy, *, by_word: bool) -> Effects:
@@ -199,9 +208,15 @@ def leave(room: Room, participant_id: str, now: int, policy: Policy, *, by_word:
 def admit(room: Room, participant_id: str) -> Effects:
     """Someone who waits gets a seat, under the same id (R21). There must be one free."""
     waiting = room.waiting.pop(participant_id)
-    person = Participant(waiting.id, waiting.name, waiting.address, resumption=waiting.resumption)
-    person.subject = waiting.subject
-    return _enter(room, person)
+    newcomer = Participant(
+        waiting.id,
+        waiting.name,
+        waiting.address,
+        resumption=waiting.resumption,
+        role=waiting.role,
+        subject=waiting.subject,
+    )
+    return _enter(room, newcomer)
 
 
 def stop_waiting(room: Room, participant_id: str) -> Effects:
@@ -326,8 +341,18 @@ def _state(room: Room, person: Participant) -> dict[str, bool]:
     }
 
 
-def _check_password(room: Room, newcomer: Newcomer) -> None:
-    if room.password is None:
+def _granted(room: Room, newcomer: Newcomer, now: int) -> Grant:
+    """What somebody was granted; or is, by an invite, which stands for the password."""
+    if newcomer.invite is None:
+        return newcomer.grant
+    invite = find_invite(room, newcomer.invite, now)
+    if invite is None:
+        raise Refusal(ErrorCode.INVALID_TOKEN, "The invite is none, has been revoked, or is over")
+    return Grant(role=invite.role, skips_password=True, skips_waiting=invite.skips_waiting)
+
+
+def _check_password(room: Room, newcomer: Newcomer, grant: Grant) -> None:
+    if room.password is None or grant.skips_password:
         return
     if not newcomer.password:
         raise Refusal(ErrorCode.INVALID_PASSWORD, "This room needs a password")
@@ -350,14 +375,16 @@ def _keys(newcomer: Newcomer, policy: Policy) -> Keys:
     return Keys(resume_token=newcomer.resume_token, resume_window=policy.resume_seconds)
 
 
-def _participant(newcomer: Newcomer, *, is_creator: bool) -> Participant:
+def _participant(newcomer: Newcomer, grant: Grant, *, is_creator: bool) -> Participant:
     return Participant(
         newcomer.id,
         newcomer.name,
         newcomer.address,
-        is_creator=is_creator,
+        is_creator=is_creator or grant.role == "host",
+        is_moderator=grant.role == "moderator",
         resumption=_resumption(newcomer),
-        subject=newcomer.subject,
+        role=grant.role,
+        subject=grant.subject,
     )
 
 
@@ -367,13 +394,14 @@ def _resumption(newcomer: Newcomer) -> Resumption | None:
     return Resumption(digest_token(newcomer.resume_token), newcomer.id)
 
 
-def _hold(room: Room, newcomer: Newcomer, keys: Keys) -> Effects:
+def _hold(room: Room, newcomer: Newcomer, grant: Grant, keys: Keys) -> Effects:
     person = WaitingParticipant(
         newcomer.id,
         newcomer.name,
         newcomer.address,
         resumption=_resumption(newcomer),
-        subject=newcomer.subject,
+        role=grant.role,
+        subject=grant.subject,
     )
     room.waiting[person.id] = person
     return [
@@ -386,10 +414,11 @@ def _hold(room: Room, newcomer: Newcomer, keys: Keys) -> Effects:
 def _enter(room: Room, newcomer: Participant, keys: Keys = NO_KEYS) -> Effects:
     """R9: the newcomer hears itself, everyone there, what holds in the room; the others hear the newcomer."""
     former_host = _host(room)
-    if former_host is None or newcomer.is_creator:
+    if former_host is None or newcomer.is_creator or (_is_stopgap(former_host) and newcomer.is_moderator):
         newcomer.is_host = newcomer.is_moderator = True
         if former_host:
             former_host.is_host = False
+            former_host.is_moderator = not _is_stopgap(former_host)
     others = tuple(room.participants)
     room.participants[newcomer.id] = newcomer
     room.expires_at = None
@@ -404,14 +433,23 @@ def _enter(room: Room, newcomer: Participant, keys: Keys = NO_KEYS) -> Effects:
     return effects
 
 
+def _is_stopgap(host: Participant) -> bool:
+    """Whether it is host only because there is nobody else who may be."""
+    return host.role == "participant"
+
+
 def _host(room: Room) -> Participant | None:
     return next((person for person in room.participants.values() if person.is_host), None)
 
 
 def _successor(room: Room) -> Participant:
-    """The longest-present moderator, else the longest-present at all; connected before suspended (R25)."""
+    """The longest-present moderator, else the longest-present at all; connected before suspended (R25).
+
+    Only where there is nobody else, one that was granted no more than to take part.
+    """
     return min(
-        room.participants.values(), key=lambda person: (not person.is_moderator, person.id in room.suspended)
+        room.participants.values(),
+        key=lambda person: (not person.is_moderator, _is_stopgap(person), person.id in room.suspended),
     )
 
 

@@ -22,6 +22,7 @@ from mikroroom.core.room import Policy
 from mikroroom.core.rules import act, moderates
 from mikroroom.core.secrets import new_id
 from mikroroom.hub.administration import Administration
+from mikroroom.hub.doorkeeper import Doorkeeper, Hook
 from mikroroom.hub.limits import Limits, LocalCounts
 from mikroroom.hub.lobby import Lobby
 from mikroroom.hub.renewals import TOGETHER, Renewals
@@ -62,6 +63,7 @@ class Hub:
         policy: Policy,
         random: Random,
         *,
+        authorize_join: Hook | None = None,
         meters: Meters | None = None,
         clock: Callable[[], int] = steady_ms,
         ticks: Callable[[], float] = time.monotonic,
@@ -82,11 +84,13 @@ class Hub:
         self._policy = policy
         self._store = store
         self.counts = store.counts(LocalCounts(self.limits, clock))
+        self.doorkeeper = Doorkeeper(settings, authorize_join, limits=self.limits, clock=clock, wall=wall)
         self.lobby = Lobby(
             settings,
             store,
             limits=self.limits,
             counts=self.counts,
+            doorkeeper=self.doorkeeper,
             policy=policy,
             random=random,
             clock=clock,
@@ -184,12 +188,19 @@ class Hub:
         return self._store.keeps()
 
     def connect(
-        self, connection: Connection, address: str, opened_at: int, *, is_extra: bool = False
+        self,
+        connection: Connection,
+        address: str,
+        opened_at: int,
+        *,
+        is_extra: bool = False,
+        handshake: object = None,
     ) -> Session:
         """A client has connected, and was counted at that time (R30): ``is_extra`` if only to come back."""
         self.meters.connections_opened += 1
         session = Session(self, connection, address, opened_at)
         session.is_extra = is_extra
+        session.handshake = handshake
         session.expect_join(self.settings.join_timeout, self._give_up)
         return session
 
@@ -345,7 +356,7 @@ class Hub:
         if request.resume_token is not None:
             await self._resume(session, request, request.resume_token)
             return
-        visit = self.lobby.visit(request, session.address, lambda: session.is_closed)
+        visit = self.lobby.visit(request, session.address, lambda: session.is_closed, session.handshake)
         _check_absent(session)
         if session.is_extra and await self.counts.is_crowded(session.address):
             # Else whoever joins only to be lost could open any number.
