@@ -250,5 +250,5 @@ async def test_it_is_a_command_of_mikroroom(desk: Desk) -> None:
         env={**inherited, "MIKROROOM_URL": desk.url, "MIKROROOM_ADMIN_TOKEN": TOKEN},
         stdout=subprocess.PIPE,
     )
-    assert await done.communicate() == (b"There are no rooms.\n", None)
-    assert done.returncode == 0
+    out, _ = await done.communicate()
+    assert (done.returncode, out) == (0, b"There are no rooms.\n")
