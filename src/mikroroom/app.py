@@ -49,6 +49,7 @@ def create_app(settings: Settings | None = None, *, authorize_join: AuthorizeJoi
         resume_window=int(settings.resume_window * 1_000),
         kick_wait=int(settings.kick_wait * 1_000),
         max_waiting=settings.max_waiting,
+        chat_history=settings.chat_history,
     )
     meters = Meters()
     hub = Hub(

@@ -180,6 +180,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             le=1_073_741_824,
         ),
     ] = 262_144
+    chat_history: Annotated[
+        int,
+        _about(
+            "Chat messages that a room keeps for those who come later, 64 KiB at most; 0 keeps none",
+            ge=0,
+            le=1000,
+        ),
+    ] = 0
     kick_wait: Annotated[
         float, _about("Seconds for which a kicked address must ask to be let in again", ge=0, le=86_400)
     ] = 600.0

@@ -4,6 +4,7 @@ import pytest
 
 from mikroroom.core.administration import Change, change_room, end_meeting, remove, set_moderator
 from mikroroom.core.bans import MAX_BANS, Ban, Banishment, lift_ban, valid_bans
+from mikroroom.core.grants import Grant
 from mikroroom.core.secrets import digest_token
 from mikroroom.protocol import events
 from mikroroom.protocol.codes import ErrorCode
@@ -223,28 +224,28 @@ def test_who_is_banned_may_not_join_whatever_it_knows() -> None:
 
 def test_a_ban_holds_for_the_person_wherever_it_is() -> None:
     stage = meeting("ada")
-    stage.joins("bob", subject="user 7")
+    stage.joins("bob", grant=Grant(subject="user 7"))
     banished(stage, "bob")
     for address, subject in (("a train", "user 7"), ("bob's", "user 8"), ("bob's", None)):
         with stage.refuses(ErrorCode.BANNED):
-            stage.joins("bob", address=address, subject=subject)
-    stage.joins("cleo", subject="user 9")
+            stage.joins("bob", address=address, grant=Grant(subject=subject))
+    stage.joins("cleo", grant=Grant(subject="user 9"))
     stage.joins("dora")
 
 
 def test_who_waits_can_be_banned_by_its_subject() -> None:
     stage = locked_meeting("ada")
-    stage.joins("bob", subject="user 7")
+    stage.joins("bob", grant=Grant(subject="user 7"))
     banished(stage, "bob")
     (ban,) = stage.room.bans.values()
     assert ban == Ban("ban", "Bob", "bob's", "user 7", stage.now, stage.now + HOUR)
     with stage.refuses(ErrorCode.BANNED):
-        stage.joins("bob", address="a train", subject="user 7")
+        stage.joins("bob", address="a train", grant=Grant(subject="user 7"))
 
 
 def test_who_was_admitted_is_the_same_person() -> None:
     stage = locked_meeting("ada")
-    stage.joins("bob", subject="user 7")
+    stage.joins("bob", grant=Grant(subject="user 7"))
     stage.admits("ada", "bob")
     banished(stage, "bob")
     assert [ban.subject for ban in stage.room.bans.values()] == ["user 7"]

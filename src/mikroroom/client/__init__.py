@@ -175,9 +175,13 @@ class Client:
         """Send an ICE candidate to one participant; None is the end of candidates."""
         await self.send(requests.IceCandidate(target_id=target_id, candidate=_raw(candidate)))
 
-    async def chat(self, text: str, *, reply_to: str | None = None) -> None:
-        """Say something to the room; ``reply_to`` is a ``message_id``."""
-        await self.send(requests.Chat(text=text, reply_to=reply_to))
+    async def chat(self, text: str, *, reply_to: str | None = None, target_id: str | None = None) -> None:
+        """Say something to the room, or to one participant alone; ``reply_to`` is a ``message_id``."""
+        await self.send(requests.Chat(text=text, reply_to=reply_to, target_id=target_id))
+
+    async def delete_message(self, message_id: str) -> None:
+        """Take a chat message back: an own one, or as a moderator anyone's."""
+        await self.send(requests.DeleteMessage(message_id=message_id))
 
     async def update(
         self,

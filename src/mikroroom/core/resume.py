@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from mikroroom.core.bans import restored
 from mikroroom.core.effects import Close, Effects, Gone, Held, Resumed, Seated, Suspended, send
+from mikroroom.core.history import shorten
 from mikroroom.core.room import (
     Keys,
     Participant,
@@ -109,6 +110,7 @@ def restore(room: Room, now: int, policy: Policy) -> Effects:
     Nobody is told that the others are suspended: they were told before, or will hear all anew.
     """
     room.suspended.clear()
+    shorten(room.chat, policy.chat_history)  # it may be a lower one now
     # The clock may be another one.
     room.kicked = {address: min(until, now + policy.kick_wait) for address, until in room.kicked.items()}
     room.bans = restored(room.bans, now)

@@ -11,6 +11,7 @@ from msgspec import UNSET, Struct, UnsetType, field, structs
 from mikroroom.core.bans import Ban, check_ban
 from mikroroom.core.effects import Close, Effects, Gone, Held, Lapsed, Seated, Send, WrongToken, send
 from mikroroom.core.grants import NO_GRANT, Grant, GrantedRole
+from mikroroom.core.history import History, recalled
 from mikroroom.core.invites import Invite, find_invite
 from mikroroom.core.secrets import Password, digest_token, is_same, is_token
 from mikroroom.protocol import events
@@ -25,6 +26,8 @@ class Policy(Struct, frozen=True):
     resume_window: int
     kick_wait: int
     max_waiting: int
+    chat_history: int = 0
+    """How many chat messages a room keeps for those who come later; 0 is none."""
 
     @property
     def resume_seconds(self) -> int | float:
@@ -102,6 +105,7 @@ class Room(Struct, kw_only=True):
     """Until when someone may come back who lost its connection, and kept no place (R4)."""
     invites: dict[str, Invite] = field(default_factory=dict)
     bans: dict[str, Ban] = field(default_factory=dict)
+    chat: History = field(default_factory=History)
 
     @property
     def is_latent(self) -> bool:
@@ -248,6 +252,7 @@ def depart(room: Room, participant_id: str, now: int, policy: Policy, lingers_un
     if not room.participants:
         effects += send_away(room, room.waiting, MEETING_ENDED)
         room.locked_by = None
+        room.chat = History()  # the next meeting reads nothing of this
         room.expires_at = now + policy.latent_age if room.is_precreated else lingers_until
     return effects
 
@@ -327,6 +332,7 @@ def overview(room: Room, person: Participant) -> tuple[Event, ...]:
     told += [events.RecordingStarted(room.code, recorder, recorder) for recorder in room.recorders]
     if person.is_moderator:
         told += [waits(room, waiting) for waiting in room.waiting.values()]
+    told += [recalled(room.code, line) for line in room.chat.lines]
     return tuple(told)
 
 

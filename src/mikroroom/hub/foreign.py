@@ -25,6 +25,10 @@ class Foreign:
 
     async def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """What the function returns. Raises what it raises; or TimeoutError."""
+        # In a task of its own: whoever asks may have none yet (``hub.steps``), and a timeout needs one.
+        return await asyncio.create_task(self._call(function, *arguments))
+
+    async def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         async with asyncio.timeout(self._timeout):
             if _is_coroutine_function(function):
                 return await function(*arguments)

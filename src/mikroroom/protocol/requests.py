@@ -31,6 +31,8 @@ Count = Annotated[int, Meta(ge=0, le=2**53)]
 Seq = Annotated[int, Meta(ge=0, le=2**52)]
 Token = Annotated[str, Meta(max_length=256)]
 JoinToken = Annotated[str, Meta(max_length=4_096)]
+# ``<timestamp>-<participantId>`` (R15). The look ahead: in Python ``$`` would let a line end follow.
+MessageId = Annotated[str, Meta(pattern=r"^[0-9]{1,16}-[0-9A-Za-z-]{1,64}(?!\n)$")]
 
 
 class Message(Struct, tag_field="type", rename="camel", kw_only=True, omit_defaults=True, gc=False):
@@ -134,10 +136,17 @@ class QualityChange(Relay, tag="quality-change"):
 
 
 class Chat(Message, tag="chat"):
-    """A text for everyone in the room (R15)."""
+    """A text for everyone in the room (R15), or for ``target_id`` alone."""
 
     text: Annotated[str, Meta(min_length=1, max_length=TEXT_LENGTH)]
     reply_to: Annotated[str, Meta(max_length=128)] | None = None
+    target_id: Id | None = None
+
+
+class DeleteMessage(Message, tag="delete-message"):
+    """Takes a chat message back: one's own, or as a moderator anyone's."""
+
+    message_id: MessageId
 
 
 class UpdateState(Message, tag="participant-updated"):
@@ -206,6 +215,7 @@ Request = (
     | FileChunk
     | QualityChange
     | Chat
+    | DeleteMessage
     | UpdateState
     | RaiseHand
     | LowerHand
