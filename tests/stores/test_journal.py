@@ -20,6 +20,7 @@ from mikroroom.core.effects import Effects, Suspended
 from mikroroom.core.room import Newcomer, Room
 from mikroroom.protocol import requests
 from mikroroom.stores import journal as journals
+from mikroroom.stores.chronicle import Changes
 from mikroroom.stores.database import Database
 from mikroroom.stores.journal import Journal
 from mikroroom.stores.kept import KeptFile
@@ -363,9 +364,10 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, bytes | None]]
         taken: Mapping[str, bytes],
         *,
         is_promised: bool,
+        chronicle: Changes | None = None,
     ) -> None:
         batches.append(batch)
-        write(database, batch, taken, is_promised=is_promised)
+        write(database, batch, taken, is_promised=is_promised, chronicle=chronicle)
 
     monkeypatch.setattr(Database, "write", watched)
     return batches

@@ -11,9 +11,11 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from math import ceil
 from random import Random
 
+from msgspec import structs
+
 from mikroroom.clock import steady_ms, wall_ms
 from mikroroom.core import room as rooms
-from mikroroom.core.effects import Effects, Lapsed, Send, WrongToken
+from mikroroom.core.effects import Effects, Happened, Lapsed, Send, WrongToken
 from mikroroom.core.ice import IceConfiguration, IceSource, TurnLogin
 from mikroroom.core.resume import lose
 from mikroroom.core.room import Policy
@@ -24,6 +26,7 @@ from mikroroom.hub.chat import Chats, unseated
 from mikroroom.hub.doorkeeper import Doorkeeper, Hook
 from mikroroom.hub.limits import Limits, LocalCounts
 from mikroroom.hub.lobby import Lobby
+from mikroroom.hub.outside import Outside
 from mikroroom.hub.renewals import TOGETHER, Renewals
 from mikroroom.hub.roster import Roster
 from mikroroom.hub.session import Connection, Session
@@ -35,7 +38,7 @@ from mikroroom.protocol.codec import HEADROOM, TYPE_OF, Frame, frame, offerer_of
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
 from mikroroom.protocol.requests import Request
 from mikroroom.settings import Settings
-from mikroroom.stores.port import Census, Far, Kept, Step, Store
+from mikroroom.stores.port import Census, Chronicle, Far, Kept, Step, Store
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +67,7 @@ class Hub:
         *,
         authorize_join: Hook | None = None,
         meters: Meters | None = None,
+        outside: Outside | None = None,
         clock: Callable[[], int] = steady_ms,
         ticks: Callable[[], float] = time.monotonic,
         wall: Callable[[], int] = wall_ms,
@@ -83,6 +87,7 @@ class Hub:
         self._policy = policy
         self._store = store
         self._chats = Chats(store, policy, wall)
+        self._outside = outside or Outside()
         self.counts = store.counts(LocalCounts(self.limits, clock))
         self.doorkeeper = Doorkeeper(settings, authorize_join, limits=self.limits, clock=clock, wall=wall)
         self.lobby = Lobby(
@@ -129,6 +134,7 @@ class Hub:
             self._store.start(self)
         self._loop = loop
         self._tidying = loop.call_later(TIDY_EVERY, self._tidy)
+        self._outside.start()
 
     async def drain(self, seconds: float) -> None:
         """Close everyone's connection, to be opened again elsewhere or later (1012): a few at a time.
@@ -165,11 +171,17 @@ class Hub:
             self._tidying = None
         self._loop = None
         self.lobby.close()
+        await self._outside.stop()
         await self._store.stop(self.roster.kept())
 
     async def census(self) -> Census:
         """How much goes on, here and wherever else people meet those who are here."""
         return await self._store.census(Census(0, self.roster.participants, self.roster.peak_participants))
+
+    @property
+    def chronicle(self) -> Chronicle:
+        """What has happened in rooms."""
+        return self._store.chronicle
 
     def queues(self) -> Mapping[str, int]:
         """How much waits inside the server, by the name of the queue."""
@@ -264,6 +276,8 @@ class Hub:
                     self._count_wrong_token(participant_id)
                 case Lapsed(tokens):
                     self.limits.remember_lapsed(tokens)
+                case Happened(happened):
+                    self._outside.tell(structs.replace(happened, timestamp=now))
                 case _:
                     self.roster.tell(effect.id, heard.pop(effect.id, []))
                     stray = self.roster.carry_out(effect, now)
