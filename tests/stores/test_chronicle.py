@@ -148,7 +148,7 @@ async def test_what_is_not_kept_any_more_is_missing_and_that_is_said(build: Buil
     assert not (await excerpt(None, 10)).is_complete
     assert not (await excerpt(first[0].id, 10)).is_complete
     assert await excerpt(first[-1].id, 10) == (later, True)
-    assert (await page(later[0].id, 10)).is_complete
+    assert (await excerpt(later[0].id, 10)).is_complete
 
 
 async def test_what_the_site_was_told_it_is_owed_no_more(build: Build) -> None:
