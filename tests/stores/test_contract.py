@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec import structs
 from tests.redis_server import RedisServer
 
 from mikroroom.core import chat
@@ -272,14 +271,13 @@ async def test_rooms_do_not_touch_each_other(shelf: Shelf) -> None:
 
 async def test_chat_and_those_who_come_meanwhile_have_one_order(shelf: Shelf) -> None:
     """Whoever comes hears each message once: as history, or live."""
-    policy = structs.replace(POLICY, chat_history=100)
     await shelf.makes(precreated(max_participants=20))
     ada = await shelf.joins(name="Ada")
     shelf.heard()
     people = [newcomer(f"P{number}") for number in range(10)]
 
     def saying(number: int) -> Verb:
-        return lambda room, now: chat.say(room, ada, requests.Chat(str(number)), NOON + number, policy)
+        return lambda room, now: chat.say(room, ada, requests.Chat(str(number)), NOON + number, POLICY)
 
     steps = []
     for number, person in enumerate(people):

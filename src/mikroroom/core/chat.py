@@ -46,8 +46,7 @@ def delete_message(
     Raises:
         Refusal: UNAUTHORIZED.
     """
-    author_id = request.message_id.partition("-")[2]
-    if author_id != actor.id and not actor.is_moderator:
+    if request.author_id != actor.id and not actor.is_moderator:
         raise Refusal(ErrorCode.UNAUTHORIZED, "Only moderators may delete what others have written")
     remove_line(room.chat, request.message_id)
     return send(

@@ -228,7 +228,9 @@ class Hub:
                 step = self._store.transact(
                     code, lambda room, now: act(room, participant_id, request, now, self._policy)
                 )
-                return at_once(_tell_of(request, participant_id, code, step)) if moderates(request) else step
+                if not moderates(request, participant_id):
+                    return step
+                return at_once(_tell_of(request, participant_id, code, step))
 
     def time(self, session: Session, request: Request, came_at: float) -> None:
         """See ``Switchboard``. What is timed are relays, and how people come to a connection."""
@@ -474,6 +476,6 @@ async def _tell_of(request: Request, participant_id: str, code: str, step: Step)
             room=code,
             participant=participant_id,
             action=action,
-            target=getattr(request, "target_id", None),
+            target=getattr(request, "target_id", None) or getattr(request, "author_id", None),
         )
     )

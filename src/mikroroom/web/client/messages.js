@@ -46,7 +46,7 @@
  *
  * How to enter a room. `isHost` makes it if there is none, with `password` and `maxParticipants`.
  * @typedef {{roomId: string, name: string, password?: string, isHost?: boolean, creatorToken?: string,
- *   maxParticipants?: number}} Entry
+ *   token?: string, maxParticipants?: number}} Entry
  *
  * @typedef {Partial<Entry> & {resume?: boolean, resumeToken?: string, lastSeq?: number, restart?: boolean}} Join
  *
