@@ -178,16 +178,15 @@ async def test_wrong_tokens_by_the_thousand_disturb_no_meeting(app: Starlette) -
         for _ in range(1_000):
             response = await asks(app, "PATCH", ROOM, headers=bearer("wrong"), json={})
             assert response.status_code in (403, 429)
+            await asyncio.sleep(0)  # a client over ASGI waits for nothing
 
-    attacking, slowest = asyncio.create_task(attack()), 0.0
+    attacking, rounds = asyncio.create_task(attack()), 0
     while not attacking.done():
-        began = time.monotonic()
-        ada.caller.says("chat", text="still here")
-        assert (await bob.hears("chat"))["text"] == "still here"
-        slowest = max(slowest, time.monotonic() - began)
-        await asyncio.sleep(0.01)
+        ada.caller.says("chat", text=str(rounds))
+        assert (await bob.hears("chat"))["text"] == str(rounds)
+        rounds += 1
     await attacking
-    assert slowest < 1.0
+    assert rounds > 100
     assert (await shown_from(app, ELSEWHERE))["participantCount"] == 2
 
 
