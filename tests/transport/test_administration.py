@@ -153,6 +153,8 @@ async def test_whether_there_is_a_room_is_the_administrators_to_know(app: Starle
     await made(app)
     assert (await asks(app, "GET", ROOM, headers=bearer("wrong"))).status_code == 403
     assert (await asks(app, "GET", f"/api/rooms/{CODE.lower()}")).status_code == 200
+    for path in ("/api/rooms/short", f"/api/rooms/{'x' * 5_000}", "/api/rooms/%00%00%00%00%00%00"):
+        assert (await asks(app, "GET", path)).status_code == 404
 
 
 async def test_wrong_tokens_are_guesses_and_then_no_token_is_looked_at(
