@@ -112,7 +112,7 @@ class Doorkeeper:
         raise self._gave_no_word(f"it returned {verdict!r:.100}, neither a Grant nor a Denial")
 
     def _gave_no_word(self, problem: str) -> Refusal:
-        self._limits.tell("hook-failed", self._clock(), hook="authorize_join", problem=problem)
+        self._limits.tell("join-undecided", self._clock(), problem=problem)
         return Refusal(ErrorCode.SERVER_ERROR, "It could not be found out whether you may join; try again")
 
 

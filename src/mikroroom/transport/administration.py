@@ -4,6 +4,7 @@ A client that brings no credentials is one of the reference, to which none of th
 the site has a token of its own is it told that there is something, and what it takes.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -27,6 +28,8 @@ from mikroroom.transport.http import read_body
 LONGEST_TOKEN = 256
 
 NO_STORE = "no-store"
+
+_CODE = re.compile("[A-Za-z0-9]{6}")
 
 # What each refusal is in HTTP. What is not here is a conflict with how things are in the room.
 STATUS = {
@@ -219,9 +222,11 @@ def token_of(request: Request) -> str | None:
 
 
 def code_of(request: Request) -> str | None:
-    """The code of the room that a request is about; None for all of them."""
+    """The code of the room that a request is about: empty if it is none, and None where it is about all."""
     code = request.path_params.get("code")
-    return None if code is None else str(code).upper()
+    if code is None:
+        return None
+    return code.upper() if _CODE.fullmatch(code) else ""
 
 
 def _refused(refusal: Refusal, hub: Hub, address: str) -> Response:
