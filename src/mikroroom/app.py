@@ -14,7 +14,8 @@ from mikroroom import settings as configuration
 from mikroroom.clock import steady_ms, wall_ms
 from mikroroom.core.addresses import networks
 from mikroroom.core.room import Policy
-from mikroroom.hub.hooks import EventHook, OnEvent
+from mikroroom.hooks import AuthorizeJoin, OnEvent
+from mikroroom.hub.hooks import EventHook
 from mikroroom.hub.hub import Hub
 from mikroroom.hub.outside import Listener, Outside
 from mikroroom.meters import Meters
@@ -23,7 +24,9 @@ from mikroroom.stores.chronicle import MemoryChronicle, retention_of
 from mikroroom.stores.journal import Journal
 from mikroroom.stores.memory import MemoryStore
 from mikroroom.stores.port import Store
-from mikroroom.transport import chronicle, http
+from mikroroom.transport import http
+from mikroroom.transport.administration import administration_routes
+from mikroroom.transport.chronicle import list_events
 from mikroroom.transport.direct import DirectPath
 from mikroroom.transport.headers import AnswerHeaders
 from mikroroom.transport.metrics import Metrics, metrics
@@ -31,13 +34,19 @@ from mikroroom.transport.signaling import SignalingEndpoint, nowhere
 from mikroroom.transport.web import WebFiles, web_file
 
 
-def create_app(settings: Settings | None = None, *, on_event: OnEvent | None = None) -> Starlette:
+def create_app(
+    settings: Settings | None = None,
+    *,
+    authorize_join: AuthorizeJoin | None = None,
+    on_event: OnEvent | None = None,
+) -> Starlette:
     """The whole service, to be served or mounted anywhere. Each call makes one of its own.
 
     Without ``settings`` they are read from the environment and the file it names. The lifespan need not be
     run: the app starts on first use. Where it is run (``app.router.lifespan_context``), it stops cleanly.
 
-    ``on_event`` is called with what happens in rooms; it may be async, and is called in a thread if not.
+    ``authorize_join`` decides who may join which room, and as whom; ``on_event`` is called with what happens
+    in rooms: see ``mikroroom.hooks``.
 
     Raises:
         SettingsError: a setting is unknown or malformed.
@@ -50,11 +59,19 @@ def create_app(settings: Settings | None = None, *, on_event: OnEvent | None = N
         resume_window=int(settings.resume_window * 1_000),
         kick_wait=int(settings.kick_wait * 1_000),
         max_waiting=settings.max_waiting,
+        chat_history=settings.chat_history,
     )
     meters = Meters()
     store = _store(settings, policy, meters)
-    outside = _outside(settings, store, meters, on_event)
-    hub = Hub(settings, store, policy, SystemRandom(), meters=meters, outside=outside)
+    hub = Hub(
+        settings,
+        store,
+        policy,
+        SystemRandom(),
+        authorize_join=authorize_join,
+        meters=meters,
+        outside=_outside(settings, store, meters, on_event),
+    )
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -71,8 +88,8 @@ def create_app(settings: Settings | None = None, *, on_event: OnEvent | None = N
             Route("/ready", http.ready),
             Route("/config", http.config),
             *([Route("/metrics", metrics)] if settings.metrics == "on" and not settings.metrics_port else []),
-            Route("/api/events", chronicle.room_events),
             Route("/api/rooms", http.create_room, methods=["POST"]),
+            *administration_routes(settings, {"/api/events": list_events}),
             Route("/web/{path:path}", web_file),
             Route("/ws", http.upgrade_required),
             WebSocketRoute("/ws", SignalingEndpoint),

@@ -21,6 +21,8 @@ MASK = "********"
 
 # The flag and variable that names the TOML file. It says where settings are, so it cannot be one of them.
 CONFIG = "config"
+# Likewise of ours, and none of the server's settings: where ``mikroroom rooms`` finds the server.
+URL = "url"
 
 # Where a value comes from that only the command gives.
 SERVE_DEFAULT = "serve default"
@@ -52,6 +54,7 @@ WebSocketProtocol = Literal["auto", "picows", "stock"]
 DirectPath = Literal["auto", "off"]
 Web = Literal["room", "client", "off"]
 Metrics = Literal["on", "off"]
+JoinTokens = Literal["optional", "required"]
 
 
 def _about(description: str, *, allowed: str = "", kind: str = "", **bounds: Any) -> Meta:
@@ -189,12 +192,49 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             le=1_073_741_824,
         ),
     ] = 262_144
+    chat_history: Annotated[
+        int,
+        _about(
+            "Chat messages that a room keeps for those who come later, 64 KiB at most; 0 keeps none",
+            ge=0,
+            le=1000,
+        ),
+    ] = 0
     kick_wait: Annotated[
         float, _about("Seconds for which a kicked address must ask to be let in again", ge=0, le=86_400)
     ] = 600.0
     join_timeout: Annotated[
         float, _about("Seconds within which a connection must join a room", gt=0, le=3600)
     ] = 30.0
+
+    join_tokens: Annotated[
+        JoinTokens,
+        _about("Whether joining needs a token: a join token, or an invite; `authorize_join` stands for one"),
+    ] = "optional"
+    join_token_secret: Annotated[
+        str,
+        _about(
+            "Secret that join tokens are signed with (HS256)",
+            allowed="nothing, or 32 to 512 printable ASCII characters without spaces",
+            kind="secret",
+            pattern=r"^([!-~]{32,512})?\Z",
+        ),
+    ] = ""
+    join_token_keys: Annotated[
+        str,
+        _about(
+            "File with the keys of join tokens, a JSON Web Key Set; read anew when it changes",
+            allowed="a readable file",
+            kind="path",
+        ),
+    ] = ""
+    join_token_audience: Annotated[
+        str, _about("What `aud` of join tokens must be", allowed="text", min_length=1)
+    ] = "mikroroom"  # noqa: S105 - it is no secret
+    join_token_leeway: Annotated[
+        float, _about("Seconds by which clocks may differ from that of who signs join tokens", ge=0, le=300)
+    ] = 30.0
+    hook_timeout: Annotated[float, _about("Seconds that the site's own hooks may take", gt=0, le=60)] = 5.0
 
     connections_per_minute: Annotated[
         int, _about("WebSocket connections per address and minute; 0 is no limit", ge=0, le=1_000_000)
@@ -305,10 +345,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     admin_token: Annotated[
         str,
         _about(
-            "What the administration asks for, as `Authorization: Bearer`; empty turns it off",
-            allowed="nothing, or at least 16 printable ASCII characters without spaces",
+            "What administers all rooms over HTTP, as `Authorization: Bearer`; a room's creator token does "
+            "that one room",
+            allowed="nothing, or 16 to 256 printable ASCII characters without spaces",
             kind="secret",
-            pattern=r"^([!-~]{16,})?\Z",
+            pattern=r"^([!-~]{16,256})?\Z",
         ),
     ] = ""
     events_kept: Annotated[
@@ -345,9 +386,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             le=1_000_000,
         ),
     ] = 10_000
-    hook_timeout: Annotated[
-        float, _about("Seconds that a function of the site around the service may take", gt=0, le=60)
-    ] = 5.0
 
     loop_patience: Annotated[
         float,
@@ -363,7 +401,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "text"
 
     def __post_init__(self) -> None:
-        problems = list(_out_of_bounds(self)) or list(_at_odds(self))
+        problems = list(_out_of_bounds(self)) or [*_at_odds(self), *_at_odds_with_the_site(self)]
         if problems:
             lines = [_refusal(_DEFAULTS, p.field, getattr(self, p.field), p.must) for p in problems]
             raise SettingsError(lines, problems)
@@ -485,7 +523,7 @@ def _layers(
     if path:
         entries = _file(path, lines)
         yield _Layer(f"file {path}", _key, lambda name, value: f"{path}: {name} = {value}", entries)
-    entries = {k: v for k, v in environ.items() if k.startswith(PREFIX) and k != PREFIX + CONFIG.upper()}
+    entries = {k: v for k, v in environ.items() if k.startswith(PREFIX) and k not in _NO_SETTINGS}
     yield _Layer("environment", lambda option: option.environment, "{}={}".format, entries)
     entries = {_flag(field): value for field, value in flags.items() if field != CONFIG}
     yield _Layer("flag", lambda option: option.flag, lambda name, value: f"{name} {value}".rstrip(), entries)
@@ -557,10 +595,6 @@ def _at_odds(settings: Settings) -> Iterator[Problem]:
     if settings.workers > 1 and not settings.redis_url:
         must = "1, or given together with redis_url: workers share their rooms in Redis"
         yield Problem("workers", must, ("redis_url",))
-    if settings.webhook_url and not settings.webhook_secret:
-        yield Problem("webhook_url", "given together with webhook_secret", ("webhook_secret",))
-    if settings.webhook_secret and not all(map(_is_key, settings.webhook_secret.split(","))):
-        yield Problem("webhook_secret", OPTIONS["webhook_secret"].allowed)
     if 0 < settings.hang_timeout < 3:
         yield Problem("hang_timeout", "0, or at least 3: the signs of life come once a second")
     if settings.tls_certificate and not settings.tls_key:
@@ -572,6 +606,17 @@ def _at_odds(settings: Settings) -> Iterator[Problem]:
     ):
         must = "given together with turn_secret, or with turn_username and turn_credential"
         yield Problem("turn_servers", must, ("turn_secret", "turn_username", "turn_credential"))
+
+
+def _at_odds_with_the_site(settings: Settings) -> Iterator[Problem]:
+    """Likewise, of what a site around the service has to say and to hear."""
+    if settings.join_tokens == "required" and not (settings.join_token_secret or settings.join_token_keys):
+        must = "given together with join_token_secret or join_token_keys"
+        yield Problem("join_tokens", must, ("join_token_secret", "join_token_keys"))
+    if settings.webhook_url and not settings.webhook_secret:
+        yield Problem("webhook_url", "given together with webhook_secret", ("webhook_secret",))
+    if settings.webhook_secret and not all(map(_is_key, settings.webhook_secret.split(","))):
+        yield Problem("webhook_secret", OPTIONS["webhook_secret"].allowed)
 
 
 def _is_network(text: str) -> bool:
@@ -591,7 +636,7 @@ def _is_key(secret: str) -> bool:
 
 
 def _unreadable(settings: Settings) -> Iterator[Problem]:
-    for field in ("tls_certificate", "tls_key"):
+    for field in ("tls_certificate", "tls_key", "join_token_keys"):
         path = getattr(settings, field)
         if path and not (os.access(path, os.R_OK) and Path(path).is_file()):
             yield Problem(field, OPTIONS[field].allowed)
@@ -623,5 +668,7 @@ def _allowed(plain: Any, meta: Meta) -> str:
 
 
 OPTIONS: Mapping[str, Option] = {info.name: _option(info) for info in msgspec.structs.fields(Settings)}
+
+_NO_SETTINGS = {PREFIX + name.upper() for name in (CONFIG, URL)}
 
 _DEFAULTS = _Layer("default", _key, "{} = {}".format, {})

@@ -11,9 +11,11 @@ from contextlib import contextmanager
 import msgspec
 import pytest
 
+from mikroroom.core.chat import say
 from mikroroom.core.chronicle import RoomEvent
 from mikroroom.core.effects import (
     Close,
+    Effect,
     Effects,
     Gone,
     Happened,
@@ -23,8 +25,10 @@ from mikroroom.core.effects import (
     Seated,
     Send,
     Suspended,
+    Widened,
     WrongToken,
 )
+from mikroroom.core.grants import NO_GRANT, Grant
 from mikroroom.core.resume import Returner, forsake, lapse, lose, restore, resume
 from mikroroom.core.room import Newcomer, Policy, Room, join, leave, open_room
 from mikroroom.core.rules import act
@@ -61,7 +65,7 @@ def line(message: Heard) -> str:
     words = [TYPE_OF[type(message)], message.participant_id or "server"]
     for field in type(message).__struct_fields__:
         value = getattr(message, field)
-        if field in ("timestamp", "room_id", "participant_id"):
+        if field in ("timestamp", "room_id", "participant_id") or value is msgspec.UNSET:
             continue
         if field == "is_connected":
             words += [] if value else ["disconnected"]
@@ -90,9 +94,10 @@ class Stage:
         password: str | None = None,
         is_precreated: bool = False,
         max_waiting: int = 50,
+        chat_history: int = 0,
     ) -> None:
         self.now = 1_000_000
-        self.policy = Policy(LATENT_AGE, RESUME_WINDOW, KICK_WAIT, max_waiting)
+        self.policy = Policy(LATENT_AGE, RESUME_WINDOW, KICK_WAIT, max_waiting, chat_history)
         self.room = Room(
             code=CODE,
             max_participants=seats,
@@ -130,10 +135,13 @@ class Stage:
         token: str | None = None,
         address: str | None = None,
         may_resume: bool = False,
+        grant: Grant = NO_GRANT,
+        invite: str | None = None,
     ) -> None:
         """Come to the door, from an address of one's own unless told otherwise."""
         proof = sealed(password) if password else None
         newcomer = Newcomer(name, name.capitalize(), address or f"{name}'s", password, proof, token)
+        newcomer.grant, newcomer.invite = grant, invite
         if may_resume:
             newcomer.resume_token = f"{name}#1"
         self._enters(newcomer, join(self.room, newcomer, self.now, self.policy))
@@ -182,6 +190,15 @@ class Stage:
         """Ask for something."""
         self._carry_out(act(self.room, name, request, self.now, self.policy))
 
+    def says(self, name: str, text: str, *, at: int | None = None, reply_to: str | None = None) -> None:
+        """Say something that is kept, at a time."""
+        request = requests.Chat(text, reply_to)
+        self._carry_out(say(self.room, name, request, self.now if at is None else at, self.policy))
+
+    def deletes(self, name: str, message_id: str) -> None:
+        """Take a message back."""
+        self.does(name, requests.DeleteMessage(message_id))
+
     def locks(self, name: str) -> None:
         """Lock the room."""
         self.does(name, requests.LockRoom())
@@ -197,6 +214,10 @@ class Stage:
     def acts_on(self, name: str, target: str, action: requests.Action) -> None:
         """Do a moderator's action on someone."""
         self.does(name, requests.ModeratorAction(target, action))
+
+    def is_done(self, effects: Effects) -> None:
+        """What somebody outside has done to the room, who is none of its people."""
+        self._carry_out(effects)
 
     def passes(self, milliseconds: int) -> None:
         """Let time pass."""
@@ -284,6 +305,9 @@ class Stage:
                 case Seated(name) | Held(name):
                     self._is_placed(effect, name, is_back=name in returned)
                     returned.discard(name)
+                case Widened(name, seats):
+                    assert name in self.seated
+                    self.seated[name] = seats
                 case Gone(name) | Close(name):
                     # After a restart there are people whom nobody knows: who cannot come back.
                     self._goes(effect, name, is_known=not is_restart and not is_forsaken)
@@ -295,14 +319,8 @@ class Stage:
                     assert returner is not None
                     self._comes_back(effect, returner)
                     returned.add(effect.id)
-                case Lapsed(tokens):
-                    assert tokens
-                    self.late += tokens
-                case WrongToken(name):
-                    self.guesses.append(name)
-                case Happened(event):
-                    self.happened.append(event)
-                    self.outsider.hears(event)
+                case _:
+                    self._takes_note(effect)
         assert not returned, "neither seated nor held"
         assert self.seated.keys() == self.room.participants.keys()
         assert self.held == self.room.waiting.keys()
@@ -310,6 +328,17 @@ class Stage:
         addresses = {person.id: person.address for person in self.room.participants.values()}
         addresses |= {person.id: person.address for person in self.room.waiting.values()}
         assert self.suspended == {name: addresses[name] for name in self.room.suspended}
+
+    def _takes_note(self, effect: Effect) -> None:
+        match effect:
+            case Lapsed(tokens):
+                assert tokens
+                self.late += tokens
+            case WrongToken(name):
+                self.guesses.append(name)
+            case Happened(event):
+                self.happened.append(event)
+                self.outsider.hears(event)
 
     def _is_placed(self, effect: Seated | Held, name: str, *, is_back: bool) -> None:
         if isinstance(effect, Seated):
@@ -339,7 +368,10 @@ class Stage:
 
     def _may_be_told(self, event: events.Message) -> None:
         assert event.room_id == CODE
-        assert event.timestamp == 0, "the hub stamps it"
+        if isinstance(event, events.Chat):
+            assert event.message_id == f"{event.timestamp}-{event.participant_id}"
+        else:
+            assert event.timestamp == 0, "the hub stamps it"
 
     def _comes_back(self, effect: Resumed, returner: Returner) -> None:
         name = effect.id
@@ -365,9 +397,11 @@ class Stage:
         self.connections.pop(name, None)
 
 
-def meeting(*names: str, seats: int = 8, max_waiting: int = 50, may_resume: bool = False) -> Stage:
+def meeting(
+    *names: str, seats: int = 8, max_waiting: int = 50, may_resume: bool = False, chat_history: int = 0
+) -> Stage:
     """An ad-hoc room: the first one made it, the others joined, and all of them have heard it."""
-    stage = Stage(seats=seats, max_waiting=max_waiting)
+    stage = Stage(seats=seats, max_waiting=max_waiting, chat_history=chat_history)
     stage.opens(names[0], may_resume=may_resume)
     for name in names[1:]:
         stage.joins(name, may_resume=may_resume)
@@ -381,9 +415,12 @@ def locked_meeting(
     seats: int = 8,
     max_waiting: int = 50,
     may_resume: bool = False,
+    chat_history: int = 0,
 ) -> Stage:
     """The same, locked by its host, with others waiting to be admitted."""
-    stage = meeting(*names, seats=seats, max_waiting=max_waiting, may_resume=may_resume)
+    stage = meeting(
+        *names, seats=seats, max_waiting=max_waiting, may_resume=may_resume, chat_history=chat_history
+    )
     stage.locks(names[0])
     for name in waiting:
         stage.joins(name, may_resume=may_resume)

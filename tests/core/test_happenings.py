@@ -1,6 +1,7 @@
 """What those outside are told, verb by verb."""
 
 from mikroroom.core.chronicle import Person
+from mikroroom.core.grants import Grant
 from mikroroom.core.room import Newcomer, Policy, Room, admit, join, open_room
 from mikroroom.core.secrets import digest_token
 from mikroroom.protocol import requests
@@ -151,8 +152,8 @@ def test_who_it_is_to_the_site_is_told_with_who_it_is_to_the_room() -> None:
 def test_subject_stays_with_whom_it_belongs_to_through_the_waiting_room() -> None:
     policy = Policy(1, 1, 1, 1)
     room = Room(code=CODE, max_participants=8, creator_digest=digest_token("token"))
-    open_room(room, Newcomer("ada", "Ada", "here", subject="7"), "token", policy)
+    open_room(room, Newcomer("ada", "Ada", "here", grant=Grant(subject="7")), "token", policy)
     room.locked_by = "ada"
-    join(room, Newcomer("bob", "Bob", "there", subject="8"), 0, policy)
+    join(room, Newcomer("bob", "Bob", "there", grant=Grant(subject="8")), 0, policy)
     admit(room, "bob")
     assert [person.subject for person in room.participants.values()] == ["7", "8"]

@@ -28,7 +28,7 @@ CODE = "ABC234"
 TOKEN = "9b2e8f0c-6d5c-4f0e-9a51-6c1e7f3b2a10"
 LATENT_AGE = 60_000
 RESUME_WINDOW = 5_000
-POLICY = Policy(latent_age=LATENT_AGE, resume_window=RESUME_WINDOW, kick_wait=0, max_waiting=2)
+POLICY = Policy(LATENT_AGE, RESUME_WINDOW, kick_wait=0, max_waiting=2, chat_history=100)
 NOON = 1_800_000_000_000
 
 _numbers = count(1)

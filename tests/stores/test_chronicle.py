@@ -85,7 +85,7 @@ async def told(chronicle: Chronicle, count: int) -> list[RoomEvent]:
         while len(events) < count:
             await asyncio.sleep(0.005)
             with suppress(Refusal):  # a store that is far away is not there at once
-                events = (await chronicle.page(None, 1_000)).events
+                events = (await chronicle.excerpt(None, 1_000)).events
     assert len(events) == count
     return events
 
@@ -116,7 +116,7 @@ async def test_chronicle_has_what_happened_in_order_and_the_site_is_owed_it(buil
     places = [place(event.id) for event in events]
     assert sorted(set(places)) == places
     assert [event.timestamp for event in events] == [milliseconds for milliseconds, _ in places]
-    assert (await shelf.store.chronicle.page(None, 1_000)).is_complete
+    assert (await shelf.store.chronicle.excerpt(None, 1_000)).is_complete
 
 
 async def test_page_after_page_is_the_whole(build: Build) -> None:
@@ -125,13 +125,13 @@ async def test_page_after_page_is_the_whole(build: Build) -> None:
         await shelf.leaves(await shelf.opens(f"CODE{number:02}"), f"CODE{number:02}")
     events = await told(shelf.store.chronicle, 20)
     after, read = None, []
-    while (page := await shelf.store.chronicle.page(after, 3)).events:
+    while (page := await shelf.store.chronicle.excerpt(after, 3)).events:
         assert page.is_complete
         read += page.events
         after = page.events[-1].id
     assert read == events
-    assert (await shelf.store.chronicle.page("0", 100)).events == events
-    assert (await shelf.store.chronicle.page(f"{events[-1].timestamp + 1}", 100)).events == []
+    assert (await shelf.store.chronicle.excerpt("0", 100)).events == events
+    assert (await shelf.store.chronicle.excerpt(f"{events[-1].timestamp + 1}", 100)).events == []
 
 
 async def test_what_is_not_kept_any_more_is_missing_and_that_is_said(build: Build) -> None:
@@ -144,11 +144,11 @@ async def test_what_is_not_kept_any_more_is_missing_and_that_is_said(build: Buil
     later = await told(shelf.store.chronicle, 4)
     assert kinds(later) == MEETING
     assert later[0].id not in {event.id for event in first}
-    page = shelf.store.chronicle.page
-    assert not (await page(None, 10)).is_complete
-    assert not (await page(first[0].id, 10)).is_complete
-    assert await page(first[-1].id, 10) == (later, True)
-    assert (await page(later[0].id, 10)).is_complete
+    excerpt = shelf.store.chronicle.excerpt
+    assert not (await excerpt(None, 10)).is_complete
+    assert not (await excerpt(first[0].id, 10)).is_complete
+    assert await excerpt(first[-1].id, 10) == (later, True)
+    assert (await excerpt(later[0].id, 10)).is_complete
 
 
 async def test_what_the_site_was_told_it_is_owed_no_more(build: Build) -> None:
@@ -166,8 +166,8 @@ async def test_site_is_owed_what_it_wants_to_know_and_nothing_else(build: Build)
     shelf = build(kept=0, types=("room.ended", "participant.left"))
     await shelf.leaves(await shelf.opens())
     assert kinds(await owes(shelf.store.chronicle, 2)) == ["participant.left", "room.ended"]
-    assert (await shelf.store.chronicle.page(None, 10)).events == []
-    assert not (await shelf.store.chronicle.page(None, 10)).is_complete
+    assert (await shelf.store.chronicle.excerpt(None, 10)).events == []
+    assert not (await shelf.store.chronicle.excerpt(None, 10)).is_complete
 
 
 async def test_where_nobody_wants_to_know_nothing_is_kept(build: Build) -> None:
@@ -176,7 +176,7 @@ async def test_where_nobody_wants_to_know_nothing_is_kept(build: Build) -> None:
     assert len(shelf.happened) == 4, "the function of the site is told all the same"
     await shelf.tidies()
     assert await shelf.store.chronicle.owed(10) == ([], 0)
-    assert (await shelf.store.chronicle.page(None, 10)).events == []
+    assert (await shelf.store.chronicle.excerpt(None, 10)).events == []
 
 
 async def test_only_refused_changes_are_not_told(build: Build) -> None:

@@ -26,6 +26,13 @@ class Seated(Struct, frozen=True, tag=True):
     seats: int
 
 
+class Widened(Struct, frozen=True, tag=True):
+    """``id``, who is a participant already, is of a room with so many ``seats`` from here on."""
+
+    id: str
+    seats: int
+
+
 class Held(Struct, frozen=True, tag=True):
     """``id`` is in the waiting room from here on."""
 
@@ -85,7 +92,7 @@ class Happened(Struct, frozen=True, tag=True):
     event: RoomEvent
 
 
-Effect = Send | Seated | Held | Gone | Suspended | Resumed | Lapsed | Close | WrongToken | Happened
+Effect = Send | Seated | Widened | Held | Gone | Suspended | Resumed | Lapsed | Close | WrongToken | Happened
 Effects = list[Effect]
 
 

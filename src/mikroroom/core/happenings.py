@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 from mikroroom.core.chronicle import Person, Reason, RoomEvent
 from mikroroom.core.effects import Effects, Happened
 
-# What can be done to a room or to someone in it. What an administration can do besides stands here as well.
+# What can be done to a room or to someone in it. The last ones only the administration can do.
 Deed = Literal[
     "locked",
     "unlocked",
@@ -17,6 +17,10 @@ Deed = Literal[
     "moderator-made",
     "recording-started",
     "recording-stopped",
+    "message-deleted",
+    "moderator-unmade",
+    "password-changed",
+    "resized",
 ]
 
 

@@ -6,11 +6,12 @@ Whether the actor may is asked before, in ``rules``.
 from typing import assert_never
 
 from mikroroom.core.effects import Close, Effects, send
-from mikroroom.core.happenings import Deed, in_room, in_waiting_room, moderated
+from mikroroom.core.happenings import in_room, in_waiting_room, moderated
 from mikroroom.core.room import (
     Participant,
     Policy,
     Room,
+    WaitingParticipant,
     admit,
     announce,
     check_seat,
@@ -26,36 +27,20 @@ REJECTED = "Your request to join was declined"
 
 
 def lock(room: Room, actor: Participant, request: requests.LockRoom, now: int, policy: Policy) -> Effects:
-    """Newcomers wait from now on (R20), and so do those who had only missed a seat."""
-    told = [] if room.locked_by is not None else moderated(room.code, "locked", actor.id)
-    room.locked_by = actor.id
-    for person in room.waiting.values():
-        person.is_cleared = False
-    return told + send(room.participants, events.RoomLocked(room.code, actor.id, actor.id))
+    """See ``lock_by``."""
+    return lock_by(room, actor.id)
 
 
 def unlock(room: Room, actor: Participant, request: requests.UnlockRoom, now: int, policy: Policy) -> Effects:
-    """Everyone waiting enters while there is room; the rest enter as seats free (R23)."""
-    told = [] if room.locked_by is None else moderated(room.code, "unlocked", actor.id)
-    room.locked_by = None
-    for person in room.waiting.values():
-        person.is_cleared = True
-    announcement = send(room.participants, events.RoomUnlocked(room.code, actor.id, actor.id))
-    return told + announcement + fill_seats(room)
+    """See ``unlock_by``."""
+    return unlock_by(room, actor.id)
 
 
 def admit_user(
     room: Room, actor: Participant, request: requests.AdmitUser, now: int, policy: Policy
 ) -> Effects:
-    """One who waits becomes a participant (R21).
-
-    Raises:
-        Refusal: TARGET_NOT_FOUND, or ROOM_FULL (the person goes on waiting).
-    """
-    _check_waiting(room, request.target_id)
-    check_seat(room)
-    target = in_waiting_room(room.waiting[request.target_id])
-    return moderated(room.code, "admitted", actor.id, target) + admit(room, request.target_id)
+    """See ``admit_waiting``."""
+    return admit_waiting(room, actor.id, request.target_id)
 
 
 def reject_user(
@@ -88,16 +73,14 @@ def moderate(
     target = room.participants.get(request.target_id)
     if target is None:
         raise Refusal(ErrorCode.TARGET_NOT_FOUND, "`targetId` is nobody in this room")
-    told = send((target.id,), events.ModeratorAction(room.code, actor.id, target.id, request.action))
     match request.action:
         case "kick":
             _check_kick(actor, target)
-            happened = moderated(room.code, "kicked", actor.id, in_room(target))
-            return happened + told + _kick(room, target, now, policy)
+            return kick_by(room, actor.id, target, now, policy)
         case "make-moderator":
-            return told + _make_moderator(room, actor, target)
+            return make_moderator_by(room, actor.id, target)
         case "mute" | "unmute":
-            return told + _mute(room, actor, target, is_muted=request.action == "mute")
+            return _mute(room, actor.id, target, is_muted=request.action == "mute")
         case _:
             assert_never(request.action)
 
@@ -139,26 +122,74 @@ def _check_kick(actor: Participant, target: Participant) -> None:
         raise Refusal(ErrorCode.UNAUTHORIZED, "The creator of a room cannot be kicked")
 
 
-def _kick(room: Room, target: Participant, now: int, policy: Policy) -> Effects:
+def lock_by(room: Room, by: str) -> Effects:
+    """Newcomers wait from now on (R20), and so do those who had only missed a seat.
+
+    Here as below, ``by`` is a participant's id, or empty for the server.
+    """
+    told = [] if room.locked_by is not None else moderated(room.code, "locked", by)
+    room.locked_by = by
+    for person in room.waiting.values():
+        person.is_cleared = False
+    return told + send(room.participants, events.RoomLocked(room.code, by, by))
+
+
+def unlock_by(room: Room, by: str) -> Effects:
+    """Everyone waiting enters while there is room; the rest enter as seats free (R23)."""
+    told = [] if room.locked_by is None else moderated(room.code, "unlocked", by)
+    room.locked_by = None
+    for person in room.waiting.values():
+        person.is_cleared = True
+    told += send(room.participants, events.RoomUnlocked(room.code, by, by))
+    return told + fill_seats(room)
+
+
+def admit_waiting(room: Room, by: str, target_id: str) -> Effects:
+    """One who waits becomes a participant (R21).
+
+    Raises:
+        Refusal: TARGET_NOT_FOUND, or ROOM_FULL (the person goes on waiting).
+    """
+    _check_waiting(room, target_id)
+    check_seat(room)
+    target = in_waiting_room(room.waiting[target_id])
+    return moderated(room.code, "admitted", by, target) + admit(room, target_id)
+
+
+def kick_by(
+    room: Room, by: str, target: Participant | WaitingParticipant, now: int, policy: Policy
+) -> Effects:
+    """One who is here, or waits, is told, and its connection closed; who comes back soon waits (R24)."""
     room.kicked = {address: until for address, until in room.kicked.items() if until > now}
     room.kicked[target.address] = now + policy.kick_wait
-    return [
-        Close(target.id, CloseCode.KICKED, "kicked by a moderator"),
-        *depart(room, target.id, now, policy, now, "removed"),
-    ]
+    told = _tell(room, by, target, "kick")
+    if isinstance(target, WaitingParticipant):
+        happened = moderated(room.code, "kicked", by, in_waiting_room(target))
+        gone = stop_waiting(room, target.id, "removed")
+    else:
+        happened = moderated(room.code, "kicked", by, in_room(target))
+        gone = depart(room, target.id, now, policy, now, "removed")
+    return [*happened, *told, Close(target.id, CloseCode.KICKED, "kicked by a moderator"), *gone]
 
 
-def _mute(room: Room, actor: Participant, target: Participant, *, is_muted: bool) -> Effects:
+def make_moderator_by(room: Room, by: str, target: Participant) -> Effects:
+    """One more moderator (R24), who hears who is waiting (R20)."""
+    told = _tell(room, by, target, "make-moderator")
+    if target.is_moderator and target.role != "participant":
+        return told + announce(room, target)
+    target.is_moderator = True
+    target.role = target.role and "moderator"
+    told += moderated(room.code, "moderator-made", by, in_room(target))
+    return told + announce(room, target) + show_waiting(room, target.id)
+
+
+def _mute(room: Room, by: str, target: Participant, *, is_muted: bool) -> Effects:
     is_news = target.is_muted is not is_muted
     target.is_muted = is_muted
-    deed: Deed = "muted" if is_muted else "unmuted"
-    told = moderated(room.code, deed, actor.id, in_room(target)) if is_news else []
-    return told + announce(room, target)
+    happened = moderated(room.code, "muted" if is_muted else "unmuted", by, in_room(target))
+    told = _tell(room, by, target, "mute" if is_muted else "unmute") + announce(room, target)
+    return happened + told if is_news else told
 
 
-def _make_moderator(room: Room, actor: Participant, target: Participant) -> Effects:
-    if target.is_moderator:
-        return announce(room, target)
-    target.is_moderator = True
-    told = moderated(room.code, "moderator-made", actor.id, in_room(target))
-    return told + announce(room, target) + show_waiting(room, target.id)
+def _tell(room: Room, by: str, target: Participant | WaitingParticipant, action: requests.Action) -> Effects:
+    return send((target.id,), events.ModeratorAction(room.code, by, target.id, action))

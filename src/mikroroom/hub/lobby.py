@@ -8,13 +8,15 @@ from msgspec import Struct
 
 from mikroroom.core import room as rooms
 from mikroroom.core import secrets
+from mikroroom.core.invites import is_invite
 from mikroroom.core.resume import Returner, resume
 from mikroroom.core.room import Newcomer, Policy, ProofNeeded, Room
+from mikroroom.hub.doorkeeper import Doorkeeper, NotGranted
 from mikroroom.hub.hashing import Hasher
 from mikroroom.hub.limits import Limits
 from mikroroom.hub.steps import settled
 from mikroroom.protocol.codes import ErrorCode, Refusal
-from mikroroom.protocol.requests import CreateRoom, Join
+from mikroroom.protocol.requests import NAME_MISSING, CreateRoom, Join
 from mikroroom.settings import Settings
 from mikroroom.stores.port import CodeTaken, Counts, Store
 
@@ -27,10 +29,11 @@ class CreatedRoom(Struct, rename="camel"):
 
 
 class Visit(NamedTuple):
-    """Someone at the door: who, with which wish, and whether its connection is gone meanwhile."""
+    """Someone at the door: who, with which wish, how it came, and whether it has gone meanwhile."""
 
     newcomer: Newcomer
     request: Join
+    handshake: object
     is_gone: Callable[[], bool]
 
 
@@ -44,6 +47,7 @@ class Lobby:
         *,
         limits: Limits,
         counts: Counts,
+        doorkeeper: Doorkeeper,
         policy: Policy,
         random: Random,
         clock: Callable[[], int],
@@ -52,6 +56,7 @@ class Lobby:
         self._store = store
         self._limits = limits
         self._counts = counts
+        self._doorkeeper = doorkeeper
         self._policy = policy
         self._random = random
         self._clock = clock
@@ -61,13 +66,18 @@ class Lobby:
         """Let the hashing threads end."""
         self._hasher.close()
 
-    def visit(self, request: Join, address: str, is_gone: Callable[[], bool]) -> Visit:
+    def visit(
+        self, request: Join, address: str, is_gone: Callable[[], bool], handshake: object = None
+    ) -> Visit:
         """Someone comes to the door, under an id of the server's making (R10).
 
         Raises:
-            Refusal: INVALID_MESSAGE for a ``maxParticipants`` over the ceiling.
+            Refusal: INVALID_MESSAGE for a ``maxParticipants`` over the ceiling, and for no name where nobody
+                else could bring one (R8).
         """
-        self._check_size(request.max_participants)
+        self.check_size(request.max_participants)
+        if not (request.name or request.token or self._doorkeeper.is_asked):
+            raise Refusal(ErrorCode.INVALID_MESSAGE, NAME_MISSING)
         may_resume = request.resume and self._policy.resume_window
         newcomer = Newcomer(
             secrets.new_id(self._random),
@@ -77,16 +87,19 @@ class Lobby:
             creator_token=request.creator_token or None,
             resume_token=secrets.new_token(self._random) if may_resume else None,
         )
-        return Visit(newcomer, request, is_gone)
+        return Visit(newcomer, request, handshake, is_gone)
 
     async def join(self, visit: Visit) -> None:
-        """Let someone into a room, or make it (R4 to R7). Waits for a hash, or a store far away, if at all.
+        """Let someone into a room, or make it (R4 to R7).
+
+        Waits for the site's word, a hash, or a store far away, if at all.
 
         Raises:
-            Refusal: as ``core.room.join``; ROOM_NOT_FOUND; RATE_LIMITED after too many failed guesses or room
-                creations; ROOM_LIMIT.
+            Refusal: as ``core.room.join`` and ``Doorkeeper.grant``; ROOM_NOT_FOUND; RATE_LIMITED after too
+                many failed guesses or room creations; ROOM_LIMIT.
         """
         await self._check_guesses(visit.newcomer.address)
+        await self._grant(visit)
         attempt = self._enter
         while True:
             try:
@@ -97,7 +110,7 @@ class Lobby:
             except CodeTaken:  # someone was faster: enter as anyone else would (R5)
                 attempt = self._enter
             except Refusal as refusal:
-                if refusal.code is not ErrorCode.ROOM_NOT_FOUND or not visit.request.is_host:
+                if refusal.code is not ErrorCode.ROOM_NOT_FOUND or not _makes_room(visit):
                     if _is_failed_guess(refusal, visit.newcomer):
                         await self._take_guess(visit.newcomer.address)
                     raise
@@ -132,10 +145,10 @@ class Lobby:
             Refusal: ROOM_LIMIT; INVALID_MESSAGE for a ``maxParticipants`` over the ceiling; SERVER_ERROR when
                 too many passwords are being hashed.
         """
-        self._check_size(request.max_participants)
+        self.check_size(request.max_participants)
         password = None
         if request.password:
-            password = await self._hasher.seal(request.password, secrets.new_salt(self._random), address)
+            password = await self.seal(request.password, address)
         token = secrets.new_token(self._random)
         while True:
             room = Room(
@@ -151,6 +164,10 @@ class Lobby:
             except CodeTaken:
                 if request.room_id:
                     raise
+
+    async def seal(self, password: str, address: str) -> secrets.Password:
+        """Hash a new password that this address has chosen. Raises as ``Hasher.seal``."""
+        return await self._hasher.seal(password, secrets.new_salt(self._random), address)
 
     @property
     def hashing(self) -> int:
@@ -169,6 +186,26 @@ class Lobby:
         if not is_late and self._clock() >= self._limits.tokens_forgiven_until:
             await self._take_guess(returner.address)
         return Refusal(ErrorCode.RESUME_FAILED, "Nobody can come back with this `resumeToken`; join afresh")
+
+    async def _grant(self, visit: Visit) -> None:
+        """Find out what somebody is granted before it comes to the door. An invite is the room's to know."""
+        newcomer, request = visit.newcomer, visit.request
+        if request.token and is_invite(request.token):
+            newcomer.invite = request.token
+        else:
+            try:
+                newcomer.grant = await self._doorkeeper.grant(
+                    visit.handshake, request.room_id, request.name, request.token
+                )
+            except NotGranted as refusal:
+                if refusal.is_guess:
+                    await self._take_guess(newcomer.address)
+                raise
+            newcomer.name = newcomer.grant.name or newcomer.name
+        if not newcomer.name:
+            raise Refusal(ErrorCode.INVALID_MESSAGE, NAME_MISSING)
+        if visit.is_gone():
+            raise Refusal(ErrorCode.NOT_IN_ROOM, "The connection was closed before this was decided")
 
     async def _enter(self, visit: Visit) -> None:
         await settled(
@@ -209,7 +246,8 @@ class Lobby:
     def _default_size(self) -> int:
         return min(self._settings.default_participants, self._settings.max_participants)
 
-    def _check_size(self, max_participants: int | None) -> None:
+    def check_size(self, max_participants: int | None) -> None:
+        """Raises Refusal: INVALID_MESSAGE for a ``maxParticipants`` over the ceiling."""
         ceiling = self._settings.max_participants
         if max_participants is not None and max_participants > ceiling:
             raise Refusal(ErrorCode.INVALID_MESSAGE, f"Expected `int` <= {ceiling} - at `$.maxParticipants`")
@@ -225,6 +263,17 @@ class Lobby:
             raise _too_many_guesses()
 
 
+def _makes_room(visit: Visit) -> bool:
+    """Whether a room is to begin with somebody: who asks for it and may, or was granted to be its host.
+
+    An invite is to a room that there is.
+    """
+    newcomer = visit.newcomer
+    if newcomer.invite is not None or not newcomer.grant.makes_rooms:
+        return False
+    return bool(visit.request.is_host) or newcomer.grant.role == "host"
+
+
 def _too_many_guesses() -> Refusal:
     return Refusal(ErrorCode.RATE_LIMITED, "Too many wrong codes or passwords; try again in a minute")
 
@@ -238,4 +287,4 @@ def _is_failed_guess(refusal: Refusal, newcomer: Newcomer) -> bool:
         return newcomer.password is not None
     if refusal.code is ErrorCode.WAITING_ROOM_FULL:
         return newcomer.creator_token is not None
-    return refusal.code is ErrorCode.ROOM_NOT_FOUND
+    return refusal.code in {ErrorCode.ROOM_NOT_FOUND, ErrorCode.INVALID_TOKEN}

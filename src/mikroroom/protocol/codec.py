@@ -6,7 +6,7 @@ as raw JSON can carry invalid bytes to another client.
 
 from collections.abc import Callable, Mapping
 from operator import attrgetter
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import msgspec
 from msgspec import Raw
@@ -31,6 +31,8 @@ class InvalidMessage(Refusal):
         self.request_type = request_type
 
 
+S = TypeVar("S", bound=msgspec.Struct)
+
 # A message on its way out, and the room left before it, in which a connection may write the header of a
 # WebSocket frame (RFC 6455, 5.2): so the bytes that were encoded are the bytes that are sent.
 Frame = bytearray
@@ -39,6 +41,7 @@ HEADROOM = 14
 _request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _envelope_decoder = msgspec.json.Decoder(_Envelope)
 _event_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+_chat_decoder = msgspec.json.Decoder(events.Chat)
 _room_decoder = msgspec.json.Decoder(CreateRoom)
 _encoder = msgspec.json.Encoder()
 
@@ -80,8 +83,11 @@ RELAYS: Mapping[type, Callable[[Any, str, str], events.Relay]] = {
 
 # The first bytes of all that is talk: the type comes first.
 _TALK = tuple(
-    f'{{"type":"{TYPE_OF[talk]}",'.encode() for talk in (events.Chat, *events.Relay.__subclasses__())
+    f'{{"type":"{TYPE_OF[talk]}",'.encode()
+    for talk in (events.Chat, events.MessageDeleted, *events.Relay.__subclasses__())
 )
+
+_CHAT = f'{{"type":"{TYPE_OF[events.Chat]}",'.encode()
 
 # How an offer begins, up to the id of the one who offers, which ends with a quotation mark.
 _OFFER = f'{{"type":"{TYPE_OF[events.Offer]}",'.encode()
@@ -151,6 +157,26 @@ def decode_room(body: bytes) -> CreateRoom:
         raise InvalidMessage(_explain(error)) from None
 
 
+def decode_body(body: bytes, kind: type[S]) -> S:
+    """Read the body of any other HTTP request; an empty one asks for nothing in particular.
+
+    Raises:
+        InvalidMessage: as ``decode_room``. Says what is wrong, and what is allowed.
+    """
+    try:
+        return msgspec.json.decode(body.decode() or "{}", type=kind)
+    except _UNREADABLE as error:
+        raise InvalidMessage(_explain(error)) from None
+
+
+def decode_query(query: Mapping[str, str], kind: type[S]) -> S:
+    """Read the query of a URL. Raises as ``decode_body``."""
+    try:
+        return msgspec.convert(query, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidMessage(str(error)) from None
+
+
 def frame(event: events.Message, into: Frame | None = None) -> Frame:
     """An event as what a connection sends: JSON in UTF-8 after ``HEADROOM`` bytes.
 
@@ -160,6 +186,12 @@ def frame(event: events.Message, into: Frame | None = None) -> Frame:
         return bytearray(HEADROOM) + _encoder.encode(event)
     _encoder.encode_into(event, into, HEADROOM)
     return into
+
+
+def stamped(event: events.Message, now: int) -> Frame:
+    """Likewise, of an event that goes out now; a chat has a time already, by which it is named."""
+    event.timestamp = event.timestamp or now
+    return frame(event)
 
 
 def to_frame(text: bytes | memoryview) -> Frame:
@@ -180,8 +212,15 @@ def unnumbered(frame: Frame | bytes) -> Frame:
 
 
 def is_talk(frame: Frame | bytes) -> bool:
-    """Whether someone says this, and it changes nothing in the room: chat and relays."""
+    """Whether someone says this, or takes it back, and it changes nothing in the room: chat and relays."""
     return frame.startswith(_TALK, HEADROOM)
+
+
+def read_message_id(frame: Frame | bytes) -> str | None:
+    """Which message this is, if it is a chat."""
+    if not frame.startswith(_CHAT, HEADROOM):
+        return None
+    return _chat_decoder.decode(memoryview(frame)[HEADROOM:]).message_id
 
 
 def offerer_of(frame: Frame | bytes) -> str | None:

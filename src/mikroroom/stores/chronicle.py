@@ -14,7 +14,7 @@ from msgspec import Struct, structs
 from mikroroom.core.chronicle import RoomEvent, RoomEventType, place
 from mikroroom.core.effects import Effects, Happened
 from mikroroom.settings import Settings
-from mikroroom.stores.port import Owed, Page
+from mikroroom.stores.port import Excerpt, Owed
 
 # While the journal cannot write, so many events wait for it at most; those before will not be on the disk.
 MOST_UNWRITTEN = 20_000
@@ -93,7 +93,7 @@ class MemoryChronicle:
             self._show_unwritten()
             self._changed()
 
-    async def page(self, after: str | None, limit: int) -> Page:
+    async def excerpt(self, after: str | None, limit: int) -> Excerpt:
         """See ``port.Chronicle``."""
         since = (0, 0) if after is None else place(after)
         newer = len(self._kept)
@@ -102,7 +102,7 @@ class MemoryChronicle:
                 break
             newer -= 1
         events = list(islice(self._kept, newer, newer + limit))
-        return Page(events, is_complete=since >= self._forgotten)
+        return Excerpt(events, is_complete=since >= self._forgotten)
 
     async def owed(self, limit: int) -> Owed:
         """See ``port.Chronicle``."""

@@ -6,8 +6,8 @@ rooms half changed. What cannot be written is tried again: a full or read-only d
 not a meeting. Nothing is written to a file before it was read.
 
 The files are readable by their owner alone. They hold digests where there were passwords and tokens; but the
-names and client addresses of those in meetings as they are, and from a stop to the next start what they were
-told.
+names and client addresses of those in meetings as they are, the chat that rooms keep, and from a stop to the
+next start what people were told.
 """
 
 import asyncio

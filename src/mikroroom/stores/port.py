@@ -10,7 +10,7 @@ from mikroroom.core.effects import Effects
 from mikroroom.core.room import Room
 from mikroroom.protocol.codec import Frame
 from mikroroom.protocol.codes import CloseCode
-from mikroroom.protocol.events import Relay
+from mikroroom.protocol.events import Chat, Relay
 
 # Nothing to wait for, or something to await where the answer is not there yet: a store that is far away,
 # a disk. Either way a refusal is raised, not returned.
@@ -47,8 +47,8 @@ class Far(Protocol):
     def __contains__(self, participant_id: object) -> bool:
         """Whether this one is among them."""
 
-    def relay(self, event: Relay) -> None:
-        """Pass on what is for one of them, ``event.target_id``, alone.
+    def relay(self, event: Relay | Chat, target_id: str) -> None:
+        """Pass on what is for one of them alone.
 
         Raises:
             Refusal: SERVER_ERROR, too much is waiting to be passed on.
@@ -149,6 +149,13 @@ class Census(Struct, frozen=True):
 
 
 class Page(NamedTuple):
+    """Some of the rooms, by code, to be looked at only. ``next`` is after which to go on, None at the end."""
+
+    rooms: list[Room]
+    next: str | None
+
+
+class Excerpt(NamedTuple):
     """Room events in order; whether it ``is_complete``, or some before them are not kept any more."""
 
     events: list[RoomEvent]
@@ -165,7 +172,7 @@ class Owed(NamedTuple):
 class Chronicle(Protocol):
     """What has happened in rooms: kept with the change that it is about, or not at all, and once."""
 
-    async def page(self, after: str | None, limit: int) -> Page:
+    async def excerpt(self, after: str | None, limit: int) -> Excerpt:
         """So many room events at most, from the first one after that id; None is from the beginning.
 
         Raises:
@@ -173,13 +180,13 @@ class Chronicle(Protocol):
         """
 
     async def owed(self, limit: int) -> Owed:
-        """What the site is still to be told, at most so many. Raises as ``page``."""
+        """What the site is still to be told, at most so many. Raises as ``excerpt``."""
 
     async def settle(self, ids: Sequence[str]) -> None:
-        """The site has been told these, or need not be. Raises as ``page``."""
+        """The site has been told these, or need not be. Raises as ``excerpt``."""
 
     async def is_courier(self) -> bool:
-        """Whether it is this process that tells the site, for the next few seconds. Raises as ``page``."""
+        """Whether it is this process that tells the site, for the next few seconds. Raises as ``excerpt``."""
 
     async def resign(self) -> None:
         """It is not any longer."""
@@ -224,6 +231,13 @@ class Store(Protocol):
 
         Raises:
             Refusal: ROOM_NOT_FOUND, or what the verb refuses.
+        """
+
+    async def page(self, after: str, limit: int) -> Page:
+        """The rooms whose codes come after this one, so many at most.
+
+        Raises:
+            Refusal: SERVER_ERROR, they are out of reach.
         """
 
     def tidy(self) -> bool:

@@ -14,7 +14,7 @@ from mikroroom.core.chronicle import RoomEvent, place
 from mikroroom.core.effects import Happened
 from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.stores.chronicle import Retention
-from mikroroom.stores.port import Owed, Page
+from mikroroom.stores.port import Excerpt, Owed
 from mikroroom.stores.redis.record import Entry, Step
 from mikroroom.stores.redis.wire import OutOfReach, Refused, Reply
 
@@ -40,12 +40,12 @@ class RedisChronicle:
         self._retention = retention
         self._lease = lease
 
-    async def page(self, after: str | None, limit: int) -> Page:
+    async def excerpt(self, after: str | None, limit: int) -> Excerpt:
         """See ``port.Chronicle``."""
         since = (0, 0) if after is None else place(after)
         forgotten, entries = await self._ask("chronicle", "chronicle", f"{since[0]}-{since[1] + 1}", limit)
         is_complete = since >= place(forgotten.decode()) and bool(self._retention.kept)
-        return Page(_events(entries), is_complete)
+        return Excerpt(_events(entries), is_complete)
 
     async def owed(self, limit: int) -> Owed:
         """See ``port.Chronicle``."""

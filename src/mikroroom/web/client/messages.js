@@ -25,7 +25,9 @@
  * @typedef {Base & {type: "raise-hand" | "lower-hand"}} Hand
  * @typedef {Base & {type: "recording-started", startedBy: string}} RecordingStarted
  * @typedef {Base & {type: "recording-stopped", stoppedBy: string}} RecordingStopped
- * @typedef {Base & {type: "chat", text: string, messageId: string, replyTo?: string}} Chat
+ * @typedef {Base & {type: "chat", text: string, messageId: string, replyTo?: string, targetId?: string,
+ *   isHistory?: boolean, name?: string}} Chat
+ * @typedef {Base & {type: "message-deleted", messageId: string, deletedBy: string}} MessageDeleted
  * @typedef {Base & {type: "offer" | "answer", targetId: string, sdp: string}} Description
  * @typedef {Base & {type: "ice-candidate", targetId: string, candidate: RTCIceCandidateInit | null}} IceCandidate
  * @typedef {Base & {type: "file-offer", targetId: string, fileName: string, fileSize: number, fileType: string}} FileOffer
@@ -36,7 +38,7 @@
  * @typedef {Base & {type: "error", code: string, message: string, requestType?: string}} ErrorMessage
  *
  * @typedef {ParticipantJoined | ParticipantUpdated | ParticipantLeft | WaitingRoom | ModeratorAction | RoomLocked
- *   | RoomUnlocked | RejectUser | Hand | RecordingStarted | RecordingStopped | Chat | Description | IceCandidate
+ *   | RoomUnlocked | RejectUser | Hand | RecordingStarted | RecordingStopped | Chat | MessageDeleted | Description | IceCandidate
  *   | FileOffer | FileAnswer | FileChunk | QualityChange | IceServers | ErrorMessage} Message
  *
  * One's own answer to a `join`.
@@ -44,14 +46,15 @@
  *
  * How to enter a room. `isHost` makes it if there is none, with `password` and `maxParticipants`.
  * @typedef {{roomId: string, name: string, password?: string, isHost?: boolean, creatorToken?: string,
- *   maxParticipants?: number}} Entry
+ *   token?: string, maxParticipants?: number}} Entry
  *
  * @typedef {Partial<Entry> & {resume?: boolean, resumeToken?: string, lastSeq?: number, restart?: boolean}} Join
  *
  * What a client sends but for `join`.
  * @typedef {{type: "leave" | "raise-hand" | "lower-hand" | "recording-started" | "recording-stopped" | "room-locked"
  *     | "room-unlocked"}
- *   | {type: "chat", text: string, replyTo?: string}
+ *   | {type: "chat", text: string, replyTo?: string, targetId?: string}
+ *   | {type: "delete-message", messageId: string}
  *   | {type: "participant-updated", isMuted?: boolean, isVideoOff?: boolean, isHandRaised?: boolean}
  *   | {type: "moderator-action", targetId: string, action: Action}
  *   | {type: "admit-user", targetId: string}
