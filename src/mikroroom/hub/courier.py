@@ -125,6 +125,8 @@ class Courier:
                 self._is_courier = await self._chronicle.is_courier()
                 if self._is_courier:
                     await self._measure()
+                else:
+                    self._meters.webhooks_waiting, self._meters.webhooks_age = 0, 0.0
             except Refusal:
                 self._is_courier = False
             except Exception:
