@@ -4,8 +4,6 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
-from msgspec import Struct
-
 from mikroroom.core import room as rooms
 from mikroroom.core import secrets
 from mikroroom.core.resume import Returner, resume
@@ -13,17 +11,11 @@ from mikroroom.core.room import Newcomer, Policy, ProofNeeded, Room
 from mikroroom.hub.hashing import Hasher
 from mikroroom.hub.limits import Limits
 from mikroroom.hub.steps import settled
+from mikroroom.protocol.answers import CreatedRoom
 from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.protocol.requests import CreateRoom, Join
 from mikroroom.settings import Settings
 from mikroroom.stores.port import CodeTaken, Counts, Store
-
-
-class CreatedRoom(Struct, rename="camel"):
-    """The answer to ``POST /api/rooms``."""
-
-    room_id: str
-    creator_token: str
 
 
 class Visit(NamedTuple):

@@ -30,6 +30,12 @@ Count = Annotated[int, Meta(ge=0, le=2**53)]
 Seq = Annotated[int, Meta(ge=0, le=2**52)]
 Token = Annotated[str, Meta(max_length=256)]
 
+# What the schemas of the contracts say beyond what is checked on the way in.
+RoomCode = Annotated[str, Meta(max_length=64, extra_json_schema={"pattern": "^[A-Za-z0-9]{6}$"})]
+Name = Annotated[str, Meta(extra_json_schema={"pattern": r"^\s*\S([\s\S]{0,62}\S)?\s*$"})]
+RawText = Annotated[Raw, Meta(extra_json_schema={"type": "string"})]
+RawObject = Annotated[Raw, Meta(extra_json_schema={"type": ["object", "null"]})]
+
 
 class Message(Struct, tag_field="type", rename="camel", kw_only=True, omit_defaults=True, gc=False):
     """The base of every request. ``client_seq`` numbers what a resumable client sends: 1, 2, 3, … (R47)."""
@@ -45,8 +51,8 @@ class Join(Message, tag="join"):
     again (R42): ``last_seq`` is the last number heard, ``restart`` says that all before is forgotten.
     """
 
-    room_id: Id
-    name: str | None = None
+    room_id: RoomCode
+    name: Name | None = None
     password: Password | None = None
     is_host: bool | None = None
     creator_token: Token | None = None
@@ -86,19 +92,19 @@ class Relay(Message):
 class Offer(Relay, tag="offer"):
     """A WebRTC offer (RFC 8829)."""
 
-    sdp: Raw
+    sdp: RawText
 
 
 class Answer(Relay, tag="answer"):
     """A WebRTC answer (RFC 8829)."""
 
-    sdp: Raw
+    sdp: RawText
 
 
 class IceCandidate(Relay, tag="ice-candidate"):
     """An ICE candidate (RFC 8838): any object, or null for the end of candidates."""
 
-    candidate: Raw
+    candidate: RawObject
 
 
 class FileOffer(Relay, tag="file-offer"):
@@ -118,7 +124,7 @@ class FileAnswer(Relay, tag="file-answer"):
 class FileChunk(Relay, tag="file-chunk"):
     """A piece of a file, for clients without a data channel."""
 
-    chunk: Raw
+    chunk: RawText
     index: Count
     total: Count
 
@@ -218,7 +224,7 @@ Request = (
 class CreateRoom(Struct, rename="camel", kw_only=True):
     """The body of ``POST /api/rooms`` (R3): every field may be left out."""
 
-    room_id: Id | None = None
+    room_id: RoomCode | None = None
     password: Password | None = None
     max_participants: Annotated[int, Meta(ge=1, le=1_000)] | None = None
 
