@@ -1,0 +1,112 @@
+"""The REST routes as an OpenAPI 3.1 document. https://spec.openapis.org/oas/v3.1.1.html"""
+
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from mikroroom import __version__
+from mikroroom.contracts.limits import limits, told
+from mikroroom.contracts.routes import JSON, ROUTES, TOPICS, Answer, Endpoint, Parameter
+from mikroroom.contracts.schemas import Schema, Schemas
+from mikroroom.settings import Settings
+
+ABOUT = (
+    "Rooms for video meetings: a signaling server that brings browsers together. Media never passes it. "
+    "What is said in a meeting goes over the WebSocket at /ws, which the AsyncAPI document describes "
+    '(/asyncapi.json).\n\nEvery answer but pages, files and metrics is JSON, errors included: {"error": '
+    '"what was wrong"}. A path that does not exist is a 404, another method a 405. OPTIONS is answered '
+    "with 204 anywhere. Unknown fields are ignored in both directions: later versions may add some."
+)
+
+BEARER = "bearer"
+_SCHEMES = {
+    BEARER: {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A token from the server's settings, as Authorization: Bearer TOKEN.",
+    }
+}
+_NEEDS: Mapping[str, list[dict[str, list[str]]]] = {
+    "nothing": [],
+    "a token": [{BEARER: []}],
+    "a token if there is one": [{}, {BEARER: []}],
+}
+
+_HEADERS: Mapping[str, Schema] = {
+    "Retry-After": {
+        "description": "Seconds after which it is worth trying again.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "WWW-Authenticate": {"description": "Which kind of proof is asked for.", "schema": {"type": "string"}},
+    "Upgrade": {"description": "What to ask for.", "schema": {"type": "string"}},
+    "Location": {"description": "Where to go on.", "schema": {"type": "string"}},
+}
+
+
+def openapi(settings: Settings, root: str = "", routes: Iterable[Endpoint] = ROUTES) -> dict[str, Any]:
+    """The document of a service below the path ``root``, with these of the routes."""
+    schemas = Schemas()
+    paths: dict[str, dict[str, Any]] = {}
+    topics: dict[str, None] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+        topics[route.topic] = None
+    return {
+        "openapi": "3.1.1",
+        "info": {
+            "title": "MikroRoom",
+            "version": __version__,
+            "description": ABOUT,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": root or "/"}],
+        "tags": [{"name": topic, "description": TOPICS[topic]} for topic in topics],
+        "paths": paths,
+        "components": {"schemas": schemas.components, "securitySchemes": _SCHEMES},
+        "x-limits": [told(limit) for limit in limits(settings)],
+    }
+
+
+def _operation(route: Endpoint, schemas: Schemas) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": route.name,
+        "tags": [route.topic],
+        "summary": route.title,
+        "security": _NEEDS[route.needs],
+    }
+    if route.about:
+        operation["description"] = route.about
+    if route.parameters:
+        operation["parameters"] = [_parameter(parameter) for parameter in route.parameters]
+    if route.body is not None:
+        content = _content(schemas.refer(route.body, is_sent=False), route.example)
+        operation["requestBody"] = {"required": False, "content": {JSON: content}}
+    operation["responses"] = {str(answer.status): _answer(answer, schemas) for answer in route.answers}
+    return operation
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "name": parameter.name,
+        "in": parameter.place,
+        "required": parameter.is_required,
+        "description": parameter.about,
+        "schema": dict(parameter.schema),
+    }
+    return told if parameter.example is None else {**told, "example": parameter.example}
+
+
+def _answer(answer: Answer, schemas: Schemas) -> dict[str, Any]:
+    told: dict[str, Any] = {"description": answer.about or HTTPStatus(answer.status).phrase}
+    if answer.headers:
+        told["headers"] = {name: _HEADERS[name] for name in answer.headers}
+    content: dict[str, Any] = {}
+    if answer.body is not None:
+        content[JSON] = _content(schemas.refer(answer.body, is_sent=True), answer.example)
+    for media in answer.media:
+        content[media] = {"schema": {"type": "object"} if media == JSON else {"type": "string"}}
+    return {**told, "content": content} if content else told
+
+
+def _content(schema: Schema, example: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {"schema": schema} if example is None else {"schema": schema, "example": dict(example)}

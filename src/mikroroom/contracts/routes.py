@@ -1,0 +1,287 @@
+"""The REST routes: for each its request, and every answer that it has. A route is one entry of ``ROUTES``."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+from mikroroom.contracts.people import CREATOR_TOKEN, ICE_SERVERS, ROOM
+from mikroroom.protocol.answers import CreatedRoom, Health, IceConfiguration, Index, Problem, Ready
+from mikroroom.protocol.requests import CreateRoom
+
+JSON = "application/json"
+HTML = "text/html"
+
+# Words of several routes.
+TOO_MANY = "Too many requests from this address in the last minute."
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+Need = Literal["nothing", "a token", "a token if there is one"]
+
+
+class Answer(NamedTuple):
+    """One status: when, with which body (a struct) or which media types of another kind, which headers."""
+
+    status: int
+    about: str
+    body: type | None = None
+    example: Mapping[str, Any] | None = None
+    media: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+
+
+class Parameter(NamedTuple):
+    """Something in the path or the query. ``schema`` is its JSON schema."""
+
+    name: str
+    place: Literal["path", "query"]
+    about: str
+    schema: Mapping[str, Any]
+    example: Any = None
+    is_required: bool = False
+
+
+class Endpoint(NamedTuple):
+    """One method of one path. ``needs`` is what it asks for as ``Authorization: Bearer``."""
+
+    method: Method
+    path: str
+    name: str
+    title: str
+    about: str
+    answers: tuple[Answer, ...]
+    topic: str
+    body: type | None = None
+    example: Mapping[str, Any] | None = None
+    parameters: tuple[Parameter, ...] = ()
+    needs: Need = "nothing"
+
+
+def refused(status: int, about: str, error: str, *headers: str) -> Answer:
+    """An error in JSON; ``error`` is what it says, as an example."""
+    return Answer(status, about, Problem, {"error": error}, headers=headers)
+
+
+def too_many(about: str = TOO_MANY) -> Answer:
+    """The 429 of a limit per address."""
+    return refused(429, about, "Too many requests. Please try again later.", "Retry-After")
+
+
+MEETING, STATE, WEB, CONTRACTS = "Meetings", "State of the server", "Web", "Contracts"
+
+TOPICS: Mapping[str, str] = {
+    MEETING: "Rooms, and what a browser needs to meet in one.",
+    STATE: "For load balancers, monitoring and people who look after the server.",
+    WEB: "What browsers get.",
+    CONTRACTS: "What this is, for machines and people.",
+}
+
+_WHERE = {
+    "health": "/health",
+    "ready": "/ready",
+    "config": "/config",
+    "rooms": "/api/rooms",
+    "websocket": "/ws",
+    "page": "/",
+    "client": "/web/mikroroom.js",
+    "docs": "/docs",
+    "openapi": "/openapi.json",
+    "asyncapi": "/asyncapi.json",
+}
+
+SAME = Answer(304, "It is still the one that the client has.")
+
+ROUTES: tuple[Endpoint, ...] = (
+    Endpoint(
+        "POST",
+        "/api/rooms",
+        "createRoom",
+        "Make a room before anyone is in it",
+        "Every field may be left out or null, and so may the whole body. The creator token makes its "
+        "holder host, lets it past the waiting room, and protects it from being kicked. It is told once, "
+        "and stored hashed.",
+        (
+            Answer(
+                201, "The room is made.", CreatedRoom, {"roomId": ROOM, "creatorToken": CREATOR_TOKEN}
+            ),
+            refused(400, "Not JSON, or a field of a wrong type or out of range.", "Invalid request body"),
+            refused(403, "The page's origin is not allowed.", "This origin is not allowed"),
+            refused(413, "The body is too large.", "Request body too large; at most 16384 bytes"),
+            refused(
+                429,
+                "The code is in use, or there are too many rooms; or, with Retry-After, too many were made "
+                "from this address in the last minute.",
+                "Cannot create room. Limit reached or room ID already exists.",
+                "Retry-After",
+            ),
+            refused(
+                503,
+                "Overloaded, or the rooms are out of reach.",
+                "Too many passwords are being checked; try again in a moment",
+                "Retry-After",
+            ),
+        ),
+        MEETING,
+        CreateRoom,
+        {"roomId": ROOM, "password": "secret", "maxParticipants": 8},
+    ),
+    Endpoint(
+        "GET",
+        "/config",
+        "getConfiguration",
+        "ICE servers for RTCPeerConnection",
+        "Where the server shares a secret with its TURN servers, user name and credential are made anew "
+        "for each request, and hold for ttl seconds. Otherwise they are the configured ones, and there is "
+        "no ttl.",
+        (
+            Answer(
+                200, "The servers.", IceConfiguration, {"iceServers": ICE_SERVERS, "ttl": 86_400}
+            ),
+            too_many(),
+        ),
+        MEETING,
+    ),
+    Endpoint(
+        "GET",
+        "/ws",
+        "openSignaling",
+        "The WebSocket of the meetings",
+        "What is said on it is described by the AsyncAPI document. A request that asks for no WebSocket "
+        "gets a 426.",
+        (
+            Answer(101, "The WebSocket is open."),
+            refused(403, "The page's origin is not allowed.", "This origin is not allowed"),
+            refused(426, "Not a WebSocket handshake.", "This is a WebSocket endpoint", "Upgrade"),
+            too_many("Too many connections from this address in the last minute."),
+            refused(503, "The server is stopping.", "The server is stopping", "Retry-After"),
+        ),
+        MEETING,
+    ),
+    Endpoint(
+        "GET",
+        "/health",
+        "getHealth",
+        "That it works, and how much goes on",
+        "",
+        (
+            Answer(
+                200,
+                "It works.",
+                Health,
+                {
+                    "status": "ok",
+                    "totalRooms": 5,
+                    "totalParticipants": 12,
+                    "peakParticipants": 24,
+                    "uptime": 3_600_000,
+                    "version": "0.1.0",
+                },
+            ),
+        ),
+        STATE,
+    ),
+    Endpoint(
+        "GET",
+        "/ready",
+        "getReadiness",
+        "Whether to send people here",
+        "For a load balancer.",
+        (
+            Answer(200, "Yes.", Ready, {"status": "ready"}),
+            refused(
+                503,
+                "The server is stopping, or what it shares with other workers is out of reach.",
+                "The server is stopping",
+                "Retry-After",
+            ),
+        ),
+        STATE,
+    ),
+    Endpoint(
+        "GET",
+        "/metrics",
+        "getMetrics",
+        "What the server counts",
+        "As text for Prometheus; the names begin with mikroroom_.",
+        (
+            Answer(200, "The metrics.", media=("text/plain",)),
+            refused(401, "A token is asked for.", "The metrics need a token", "WWW-Authenticate"),
+            too_many("Too many wrong tokens from this address in the last minute."),
+            refused(
+                501, "The server lacks what it takes to write them.", "The extra `metrics` is not installed"
+            ),
+        ),
+        STATE,
+        needs="a token if there is one",
+    ),
+    Endpoint(
+        "GET",
+        "/",
+        "getIndex",
+        "What this is, and where to go on",
+        "Where text/html is asked for, the room page instead, unless the server has none.",
+        (
+            Answer(
+                200,
+                "Name, version and endpoints, or the page.",
+                Index,
+                {"name": "MikroRoom", "version": "0.1.0", "endpoints": _WHERE},
+                (HTML,),
+            ),
+            Answer(304, "The page is still the one that the client has."),
+            Answer(308, "The page, at the address with a slash at its end.", headers=("Location",)),
+        ),
+        WEB,
+    ),
+    Endpoint(
+        "GET",
+        "/web/{path}",
+        "getFile",
+        "A file of the room page, or of the JavaScript client",
+        "/web/mikroroom.js, and what it imports from /web/client/. A browser asks each time whether the "
+        "file is still the same (ETag, If-None-Match).",
+        (
+            Answer(
+                200, "The file.", media=("text/javascript", "text/css", "image/svg+xml", "image/png", HTML)
+            ),
+            Answer(304, "The file is still the one that the client has."),
+            refused(404, "There is no such file.", "Not Found"),
+        ),
+        WEB,
+        parameters=(
+            Parameter(
+                "path",
+                "path",
+                "The file's path, slashes included.",
+                {"type": "string"},
+                "mikroroom.js",
+                is_required=True,
+            ),
+        ),
+    ),
+    Endpoint(
+        "GET",
+        "/openapi.json",
+        "getOpenApi",
+        "This document: the REST routes",
+        "OpenAPI 3.1.",
+        (Answer(200, "The document.", media=(JSON,)), SAME),
+        CONTRACTS,
+    ),
+    Endpoint(
+        "GET",
+        "/asyncapi.json",
+        "getAsyncApi",
+        "The messages of the WebSocket",
+        "AsyncAPI 3.0.",
+        (Answer(200, "The document.", media=(JSON,)), SAME),
+        CONTRACTS,
+    ),
+    Endpoint(
+        "GET",
+        "/docs",
+        "getDocs",
+        "Both documents as a page to read",
+        "",
+        (Answer(200, "The page.", media=(HTML,)), SAME),
+        CONTRACTS,
+    ),
+)  # fmt: skip
