@@ -21,6 +21,7 @@ from mikroroom.stores.journal import Journal
 from mikroroom.stores.memory import MemoryStore
 from mikroroom.stores.port import Store
 from mikroroom.transport import http
+from mikroroom.transport.contracts import CONTRACTS, Contracts
 from mikroroom.transport.direct import DirectPath
 from mikroroom.transport.headers import AnswerHeaders
 from mikroroom.transport.metrics import Metrics, metrics
@@ -66,6 +67,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
             *([Route("/metrics", metrics)] if settings.metrics == "on" and not settings.metrics_port else []),
             Route("/api/rooms", http.create_room, methods=["POST"]),
             Route("/web/{path:path}", web_file),
+            *(CONTRACTS if settings.contracts == "on" else []),
             Route("/ws", http.upgrade_required),
             WebSocketRoute("/ws", SignalingEndpoint),
             WebSocketRoute("/{path:path}", nowhere),
@@ -83,6 +85,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     app.state.trusted = networks(settings.trusted_proxies)
     app.state.metrics = Metrics(hub)
     app.state.web = WebFiles(settings.web)
+    app.state.contracts = Contracts(settings, app.routes)
     return app
 
 

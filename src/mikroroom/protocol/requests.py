@@ -31,7 +31,10 @@ Seq = Annotated[int, Meta(ge=0, le=2**52)]
 Token = Annotated[str, Meta(max_length=256)]
 
 # What the schemas of the contracts say beyond what is checked on the way in.
-RoomCode = Annotated[str, Meta(max_length=64, extra_json_schema={"pattern": "^[A-Za-z0-9]{6}$", "maxLength": 6})]
+RoomCode = Annotated[
+    str,
+    Meta(max_length=64, extra_json_schema={"pattern": "^[A-Za-z0-9]{6}$", "minLength": 6, "maxLength": 6}),
+]
 Name = Annotated[str, Meta(extra_json_schema={"pattern": r"^\s*\S([\s\S]{0,62}\S)?\s*$"})]
 RawText = Annotated[Raw, Meta(extra_json_schema={"type": "string"})]
 RawObject = Annotated[Raw, Meta(extra_json_schema={"type": ["object", "null"]})]

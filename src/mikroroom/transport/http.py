@@ -33,6 +33,7 @@ async def index(request: Request) -> Response:
         "rooms": f"{root}/api/rooms",
         "websocket": f"{root}/ws",
         **web.endpoints(root),
+        **request.app.state.contracts.endpoints(root),
     }
     response = answer(Index("MikroRoom", __version__, endpoints))
     if web.page is not None:
