@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]  # it has no stubs
 
 from mikroroom import Settings
 from mikroroom.contracts.asked import refusals
@@ -20,8 +20,8 @@ class Breach(AssertionError):
     """The server said something that its document does not have."""
 
 
-def validator(name: str, schemas: Mapping[str, Schema]) -> jsonschema.protocols.Validator:
-    """What holds an object to one of a document's schemas."""
+def validator(name: str, schemas: Mapping[str, Schema]) -> Any:
+    """The ``jsonschema`` validator of one of a document's schemas."""
     whole = {"$ref": f"#/components/schemas/{name}", "components": {"schemas": schemas}}
     return jsonschema.Draft202012Validator(whole)
 
@@ -53,6 +53,6 @@ def hold_to_contract(text: str) -> None:
 
 
 @cache
-def _events() -> dict[str, jsonschema.protocols.Validator]:
+def _events() -> dict[str, Any]:
     schemas = closed(asyncapi(Settings())["components"]["schemas"])
     return {kind: validator(name_of(event), schemas) for kind, event in EVENTS.items()}

@@ -13,7 +13,7 @@ PROGRAM = """
 import type { IceConfiguration, Message, Request } from "./messages";
 
 const said: Request = { type: "chat", text: "Hello" };
-const candidate: Request = { type: "ice-candidate", targetId: "x", candidate: new RTCIceCandidate({}).toJSON() };
+const candidate: Request = { type: "ice-candidate", targetId: "", candidate: new RTCIceCandidate().toJSON() };
 
 function hear(message: Message): string {
   switch (message.type) {
@@ -51,7 +51,16 @@ def test_declarations_are_what_typescript_takes(
     (tmp_path / "messages.d.ts").write_text(contents()["docs/contracts/messages.d.ts"], "utf-8")
     (tmp_path / "client.ts").write_text(program)
     done = subprocess.run(
-        [modules / ".bin" / "tsc", "--strict", "--noEmit", "--pretty", "false", "--lib", "es2022,dom", "client.ts"],
+        [
+            modules / ".bin" / "tsc",
+            "--strict",
+            "--noEmit",
+            "--pretty",
+            "false",
+            "--lib",
+            "es2022,dom",
+            "client.ts",
+        ],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -9,7 +9,7 @@ from typing import Any
 from mikroroom import __version__
 from mikroroom.contracts.asked import asked, refusals, sender
 from mikroroom.contracts.codes import close_codes, error_codes, may_reconnect
-from mikroroom.contracts.limits import limits, told
+from mikroroom.contracts.limits import ceilings, limits, told
 from mikroroom.contracts.schemas import Schemas, name_of
 from mikroroom.contracts.told import told as said
 from mikroroom.protocol.codec import EVENTS, REQUESTS
@@ -31,7 +31,7 @@ CHANNEL = "signaling"
 
 def asyncapi(settings: Settings, root: str = "") -> dict[str, Any]:
     """The document of a service below the path ``root``."""
-    schemas = Schemas()
+    schemas = Schemas(ceilings(settings))
     messages = {**_requests(schemas), **_events(schemas)}
     return {
         "asyncapi": "3.0.0",

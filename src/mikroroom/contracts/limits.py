@@ -61,6 +61,11 @@ def limits(settings: Settings) -> list[Limit]:
     ]
 
 
+def ceilings(settings: Settings) -> dict[str, int]:
+    """The most that a field of a request may be, where this server's settings say so."""
+    return {"maxParticipants": settings.max_participants}
+
+
 def told(limit: Limit) -> dict[str, Any]:
     """A limit as it stands in a document."""
     value = limit.value

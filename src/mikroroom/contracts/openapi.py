@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 from mikroroom import __version__
-from mikroroom.contracts.limits import limits, told
+from mikroroom.contracts.limits import ceilings, limits, told
 from mikroroom.contracts.routes import JSON, ROUTES, TOPICS, Answer, Endpoint, Parameter
 from mikroroom.contracts.schemas import Schema, Schemas
 from mikroroom.settings import Settings
@@ -45,7 +45,7 @@ _HEADERS: Mapping[str, Schema] = {
 
 def openapi(settings: Settings, root: str = "", routes: Iterable[Endpoint] = ROUTES) -> dict[str, Any]:
     """The document of a service below the path ``root``, with these of the routes."""
-    schemas = Schemas()
+    schemas = Schemas(ceilings(settings))
     paths: dict[str, dict[str, Any]] = {}
     topics: dict[str, None] = {}
     for route in routes:

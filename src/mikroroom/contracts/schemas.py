@@ -64,10 +64,12 @@ def name_of(struct: type) -> str:
 class Schemas:
     """The components that a document needs, collected as they are referred to.
 
+    ``ceilings`` are the most that a field of a request may be by the server's settings, by the field's name.
     Raises TypeError if a type cannot be told, or if two structs would have one name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ceilings: Mapping[str, int]) -> None:
+        self._ceilings = ceilings
         self.components: dict[str, Schema] = {}
         self._owners: dict[str, type] = {}
 
@@ -93,6 +95,8 @@ class Schemas:
         types = {field.name: field.type for field in msgspec.structs.fields(struct)}
         for field in info.fields:
             schema = self._of(field.type, is_sent)
+            if not is_sent and field.encode_name in self._ceilings:
+                schema["maximum"] = self._ceilings[field.encode_name]
             properties[field.encode_name] = _described(schema, about(name, field.encode_name))
             if field.required or (is_sent and not _may_be_absent(struct, types[field.name])):
                 required.append(field.encode_name)
