@@ -1,15 +1,22 @@
-"""Holds what a server says to its own AsyncAPI document."""
+"""Holds what a server says to its own documents."""
 
 import json
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+import httpx
 import jsonschema  # type: ignore[import-untyped]  # it has no stubs
+import pytest
+from starlette.routing import compile_path
+from tests.conformance.frames import Frame, Op, Wire
+from websockets.asyncio.client import ClientConnection
 
 from mikroroom import Settings
 from mikroroom.contracts.asked import refusals
 from mikroroom.contracts.asyncapi import asyncapi
+from mikroroom.contracts.openapi import openapi
+from mikroroom.contracts.routes import ROUTES, Endpoint
 from mikroroom.contracts.schemas import name_of
 from mikroroom.protocol.codec import EVENTS, REQUESTS
 
@@ -17,7 +24,7 @@ Schema = dict[str, Any]
 
 
 class Breach(AssertionError):
-    """The server said something that its document does not have."""
+    """The server said something that its documents do not have."""
 
 
 def validator(name: str, schemas: Mapping[str, Schema]) -> Any:
@@ -50,6 +57,68 @@ def hold_to_contract(text: str) -> None:
     request = REQUESTS.get(message.get("requestType", ""))
     if request is not None and message["code"] not in refusals(request):
         raise Breach(f"the AsyncAPI document does not refuse so: {text[:500]}")
+
+
+def hold_answer_to_contract(response: httpx.Response) -> None:
+    """An answer of a server of ours, wherever it is mounted, to a request that was right or wrong.
+
+    Raises:
+        Breach: the OpenAPI document has no such answer, or the answer has other fields.
+    """
+    method, path = response.request.method, response.request.url.path
+    route = _route(method, path.removeprefix("/meet"))
+    if route is None or response.status_code == 405:
+        return
+    answers = {answer.status: answer for answer in route.answers}
+    if response.status_code not in answers:
+        raise Breach(f"the OpenAPI document has no {response.status_code} of {method} {path}")
+    body = answers[response.status_code].body
+    if body is not None and response.headers["content-type"] == "application/json":
+        for error in _answers(name_of(body)).iter_errors(response.json()):
+            raise Breach(f"not as in the OpenAPI document: {error.json_path}: {error.message}")
+
+
+def listen_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hold to the documents whatever the people and wires of the conformance suite hear from now on.
+
+    That suite knows nothing of it, nor of us: what it reads from is wrapped.
+    """
+    recv, next_frame, send = ClientConnection.recv, Wire.next, httpx.AsyncClient.send
+
+    async def heard(connection: ClientConnection, decode: bool | None = None) -> Any:
+        text = await recv(connection, decode)
+        if isinstance(text, str):
+            hold_to_contract(text)
+        return text
+
+    async def next_heard(wire: Wire) -> Frame:
+        frame = await next_frame(wire)
+        if frame.opcode == Op.TEXT:
+            hold_to_contract(frame.payload.decode())
+        return frame
+
+    async def answered(client: httpx.AsyncClient, request: httpx.Request, **options: Any) -> httpx.Response:
+        response = await send(client, request, **options)
+        if not options.get("stream"):
+            hold_answer_to_contract(response)
+        return response
+
+    monkeypatch.setattr(ClientConnection, "recv", heard)
+    monkeypatch.setattr(Wire, "next", next_heard)
+    monkeypatch.setattr(httpx.AsyncClient, "send", answered)
+
+
+def _route(method: str, path: str) -> Endpoint | None:
+    """The route that a request is for."""
+    return next(
+        (route for route in ROUTES if route.method == method and compile_path(route.path)[0].fullmatch(path)),
+        None,
+    )
+
+
+@cache
+def _answers(name: str) -> Any:
+    return validator(name, closed(openapi(Settings())["components"]["schemas"]))
 
 
 @cache
