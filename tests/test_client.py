@@ -196,6 +196,50 @@ async def test_a_chat_and_its_answer_are_heard(pair: tuple[Client, Client]) -> N
     ]
 
 
+async def test_a_private_message_is_heard_by_two(
+    people: Callable[[int], Awaitable[list[Client]]], pair: tuple[Client, Client]
+) -> None:
+    ada, bob = pair
+    [cleo] = await people(1)
+    await cleo.join(CODE, "Cleo")
+    await hears(ada, events.ParticipantJoined)
+    await hears(bob, events.ParticipantJoined)
+    await ada.chat("psst", target_id=bob.id)
+    await ada.chat("hello")
+    for client in pair:
+        private = await hears(client, events.Chat)
+        assert (private.text, private.target_id) == ("psst", bob.id)
+        assert (await hears(client, events.Chat)).text == "hello"
+    await hears(cleo, events.ParticipantJoined)
+    await hears(cleo, events.ParticipantJoined)
+    assert (await hears(cleo, events.Chat)).text == "hello"
+
+
+async def test_a_message_that_was_taken_back_is_told(pair: tuple[Client, Client]) -> None:
+    ada, bob = pair
+    await bob.chat("oops")
+    said = await hears(bob, events.Chat)
+    await bob.delete_message(said.message_id)
+    deleted = await hears(bob, events.MessageDeleted)
+    assert (deleted.message_id, deleted.deleted_by) == (said.message_id, bob.id)
+    assert (await hears(ada, events.Chat)).message_id == said.message_id
+    assert (await hears(ada, events.MessageDeleted)).message_id == said.message_id
+
+
+async def test_what_was_said_before_is_heard_where_rooms_keep_it(serve: Serve) -> None:
+    settings = Settings(connections_per_minute=0, rooms_per_minute=0, chat_history=10)
+    url = (await serve(create_app(settings))).replace("http", "ws", 1) + "/ws"
+    async with Client.connect(url) as ada, Client.connect(url) as bob:
+        await ada.join(CODE, "Ada", is_host=True)
+        await ada.chat("hello")
+        said = await hears(ada, events.Chat)
+        await bob.join(CODE, "Bob")
+        await hears(bob, events.ParticipantJoined)
+        history = await hears(bob, events.Chat)
+        assert (history.is_history, history.name) == (True, "Ada")
+        assert (history.message_id, history.timestamp) == (said.message_id, said.timestamp)
+
+
 async def test_a_changed_state_is_heard(pair: tuple[Client, Client]) -> None:
     ada, bob = pair
     await bob.update(is_muted=True)

@@ -18,8 +18,8 @@ class Ada:
         self.asked: list[tuple[Any, ...]] = []
 
     def __getattr__(self, name: str) -> Any:
-        async def ask(*arguments: Any) -> None:
-            self.asked.append((name, *arguments))
+        async def ask(*arguments: Any, **options: Any) -> None:
+            self.asked.append((name, *arguments, *([options] if options else [])))
 
         return ask
 
@@ -50,6 +50,56 @@ async def test_a_person_is_named_by_name(attendance: Attendance, ada: Ada) -> No
     await attendance.understand("/admit Bob B")
     await attendance.understand("/kick Bob B")
     assert ada.asked == [("admit", "bob-id"), ("moderate", "bob-id", "kick")]
+
+
+async def test_a_private_message_is_for_whoever_is_named(
+    attendance: Attendance, said: list[str], ada: Ada
+) -> None:
+    attendance.hear(events.ParticipantJoined("ABC123", "bob-id", name="Bob"))
+    attendance.hear(events.ParticipantJoined("ABC123", "bob-b-id", name="Bob B"))
+    said.clear()
+    await attendance.understand("/to Bob psst")
+    await attendance.understand("/to Bob B psst")
+    for nothing in ("/to Bob", "/to Eve psst", "/to"):
+        await attendance.understand(nothing)
+    assert ada.asked == [
+        ("chat", "psst", {"target_id": "bob-id"}),
+        ("chat", "psst", {"target_id": "bob-b-id"}),
+    ]
+    assert len(said) == 3, "help"
+
+
+async def test_the_last_message_of_ones_own_is_taken_back(attendance: Attendance, ada: Ada) -> None:
+    await attendance.understand("/delete")
+    attendance.hear(events.Chat("ABC123", "ada-id", "one", "1-ada-id"))
+    attendance.hear(events.Chat("ABC123", "ada-id", "two", "2-ada-id"))
+    attendance.hear(events.Chat("ABC123", "bob-id", "three", "3-bob-id"))
+    await attendance.understand("/delete")
+    attendance.hear(events.MessageDeleted("ABC123", "ada-id", "2-ada-id", "ada-id"))
+    await attendance.understand("/delete")
+    assert ada.asked == [("delete_message", "2-ada-id"), ("delete_message", "1-ada-id")]
+
+
+def test_chat_says_whom_it_was_for_and_when_and_is_told_once(attendance: Attendance, said: list[str]) -> None:
+    attendance.hear(events.ParticipantJoined("ABC123", "ada-id", name="Ada"))
+    attendance.hear(events.ParticipantJoined("ABC123", "bob-id", name="Bob"))
+    said.clear()
+    old = events.Chat("ABC123", "gone-id", "hello", "1-gone-id", is_history=True, name="Cleo")
+    for event in (
+        old,
+        events.Chat("ABC123", "bob-id", "psst", "2-bob-id", target_id="ada-id"),
+        events.Chat("ABC123", "ada-id", "what?", "3-ada-id", target_id="bob-id"),
+        old,
+        events.MessageDeleted("ABC123", "bob-id", "2-bob-id", "bob-id"),
+        events.MessageDeleted("ABC123", "bob-id", "never-heard", "bob-id"),
+    ):
+        attendance.hear(event)
+    assert said == [
+        "Cleo, before you came: hello",
+        "Bob, to you alone: psst",
+        "Ada, to Bob alone: what?",
+        "* a message of Bob was deleted",
+    ]
 
 
 async def test_the_hand_goes_up_and_down(attendance: Attendance, ada: Ada) -> None:

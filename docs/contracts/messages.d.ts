@@ -19,7 +19,7 @@ export interface JoinRequest {
   roomId: string;
   /**
    * 1 to 64 characters after trimming, at least one of them visible, none of them a control or text-
-   * direction character. Not needed with a resumeToken.
+   * direction character. Not needed with a resumeToken, nor with a token that brings one.
    */
   name?: string | null;
   /** The room's password if it has one; for a room that is made, the one it gets. */
@@ -41,6 +41,11 @@ export interface JoinRequest {
    * the same person again.
    */
   restart?: boolean | null;
+  /**
+   * A join token or an invite of the site: what it grants holds, whatever the other fields say, and it
+   * may bring the name.
+   */
+  token?: string | null;
   /** Milliseconds since the epoch, by one's own clock. Only what is passed on to one participant keeps it. */
   timestamp?: number | null;
   /** Number of this message among all of a client that may come back: 1, 2, 3, … Repeats are dropped. */
@@ -155,13 +160,26 @@ export interface QualityChangeRequest {
   clientSeq?: number | null;
 }
 
-/** A text for everyone in the room. */
+/** A text for everyone in the room; with a targetId for that participant alone. */
 export interface ChatRequest {
   type: "chat";
   /** 1 to 4,000 characters. */
   text: string;
   /** The messageId of the text that this one answers. */
   replyTo?: string | null;
+  /** For whom alone it is: the id of one participant of the same room. */
+  targetId?: string | null;
+  /** Milliseconds since the epoch, by one's own clock. Only what is passed on to one participant keeps it. */
+  timestamp?: number | null;
+  /** Number of this message among all of a client that may come back: 1, 2, 3, … Repeats are dropped. */
+  clientSeq?: number | null;
+}
+
+/** Takes a chat message back: one's own, or as a moderator anyone's. */
+export interface DeleteMessageRequest {
+  type: "delete-message";
+  /** Which message, as <timestamp>-<participantId>. */
+  messageId: string;
   /** Milliseconds since the epoch, by one's own clock. Only what is passed on to one participant keeps it. */
   timestamp?: number | null;
   /** Number of this message among all of a client that may come back: 1, 2, 3, … Repeats are dropped. */
@@ -521,7 +539,10 @@ export interface RecordingStoppedMessage {
   seq?: number;
 }
 
-/** A text from a participant to the room. */
+/**
+ * A text from a participant to the room; with a targetId to that participant alone. What was said before
+ * one came has isHistory, and the name of who said it.
+ */
 export interface ChatMessage {
   type: "chat";
   /** The room's code: six letters or digits, in upper case. */
@@ -534,6 +555,32 @@ export interface ChatMessage {
   messageId: string;
   /** The messageId of the text that this one answers. */
   replyTo?: string;
+  /** For whom alone it is; absent from what is said to all. */
+  targetId?: string;
+  /** True: said before one came. */
+  isHistory?: boolean;
+  /** Of who said it, in history: they may be gone. */
+  name?: string;
+  /** Milliseconds since the epoch, by the server's clock. */
+  timestamp: number;
+  /** Number of this message among all that are told to a client that may come back; others never see it. */
+  seq?: number;
+}
+
+/**
+ * A chat message was taken back, by who wrote it or by a moderator: clients remove it. Who does not know
+ * it has nothing to do.
+ */
+export interface MessageDeletedMessage {
+  type: "message-deleted";
+  /** The room's code: six letters or digits, in upper case. */
+  roomId: string;
+  /** Who did it, or whom it is about; empty where it is the server itself. */
+  participantId: string;
+  /** Which message. */
+  messageId: string;
+  /** Who took it back. */
+  deletedBy: string;
   /** Milliseconds since the epoch, by the server's clock. */
   timestamp: number;
   /** Number of this message among all that are told to a client that may come back; others never see it. */
@@ -777,7 +824,7 @@ export type ErrorCode =
   "ROOM_FULL" | "INVALID_PASSWORD" | "ROOM_NOT_FOUND" | "UNAUTHORIZED" |
   "INVALID_MESSAGE" | "NOT_IN_ROOM" | "ALREADY_JOINED" | "TARGET_NOT_FOUND" |
   "RATE_LIMITED" | "ROOM_LIMIT" | "WAITING_ROOM_FULL" | "RESUME_FAILED" |
-  "SERVER_ERROR";
+  "INVALID_TOKEN" | "BANNED" | "SERVER_ERROR";
 
 export type CloseCode =
   1002 | 1003 | 1007 | 1009 | 1011 | 1012 | 4001 | 4002 | 4003 | 4501 | 4502 | 4503 |
@@ -786,14 +833,16 @@ export type CloseCode =
 export type Request =
   JoinRequest | LeaveRequest | OfferRequest | AnswerRequest | IceCandidateRequest |
   FileOfferRequest | FileAnswerRequest | FileChunkRequest | QualityChangeRequest |
-  ChatRequest | UpdateStateRequest | RaiseHandRequest | LowerHandRequest |
-  StartRecordingRequest | StopRecordingRequest | ModeratorActionRequest |
-  LockRoomRequest | UnlockRoomRequest | AdmitUserRequest | RejectUserRequest;
+  ChatRequest | DeleteMessageRequest | UpdateStateRequest | RaiseHandRequest |
+  LowerHandRequest | StartRecordingRequest | StopRecordingRequest |
+  ModeratorActionRequest | LockRoomRequest | UnlockRoomRequest | AdmitUserRequest |
+  RejectUserRequest;
 
 export type Message =
   ParticipantJoinedMessage | ParticipantUpdatedMessage | ParticipantLeftMessage |
   WaitingRoomMessage | ModeratorActionMessage | RoomLockedMessage |
   RoomUnlockedMessage | RejectUserMessage | RaiseHandMessage | LowerHandMessage |
-  RecordingStartedMessage | RecordingStoppedMessage | ChatMessage | OfferMessage |
-  AnswerMessage | IceCandidateMessage | FileOfferMessage | FileAnswerMessage |
-  FileChunkMessage | QualityChangeMessage | IceServersMessage | ErrorMessage;
+  RecordingStartedMessage | RecordingStoppedMessage | ChatMessage |
+  MessageDeletedMessage | OfferMessage | AnswerMessage | IceCandidateMessage |
+  FileOfferMessage | FileAnswerMessage | FileChunkMessage | QualityChangeMessage |
+  IceServersMessage | ErrorMessage;

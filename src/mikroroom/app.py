@@ -14,6 +14,7 @@ from mikroroom import settings as configuration
 from mikroroom.clock import steady_ms, wall_ms
 from mikroroom.core.addresses import networks
 from mikroroom.core.room import Policy
+from mikroroom.hooks import AuthorizeJoin
 from mikroroom.hub.hub import Hub
 from mikroroom.meters import Meters
 from mikroroom.settings import Settings, SettingsError
@@ -29,11 +30,13 @@ from mikroroom.transport.signaling import SignalingEndpoint, nowhere
 from mikroroom.transport.web import WebFiles, web_file
 
 
-def create_app(settings: Settings | None = None) -> Starlette:
+def create_app(settings: Settings | None = None, *, authorize_join: AuthorizeJoin | None = None) -> Starlette:
     """The whole service, to be served or mounted anywhere. Each call makes one of its own.
 
     Without ``settings`` they are read from the environment and the file it names. The lifespan need not be
     run: the app starts on first use. Where it is run (``app.router.lifespan_context``), it stops cleanly.
+
+    ``authorize_join`` decides who may join which room, and as whom: see ``mikroroom.hooks``.
 
     Raises:
         SettingsError: a setting is unknown or malformed.
@@ -46,9 +49,17 @@ def create_app(settings: Settings | None = None) -> Starlette:
         resume_window=int(settings.resume_window * 1_000),
         kick_wait=int(settings.kick_wait * 1_000),
         max_waiting=settings.max_waiting,
+        chat_history=settings.chat_history,
     )
     meters = Meters()
-    hub = Hub(settings, _store(settings, policy, meters), policy, SystemRandom(), meters=meters)
+    hub = Hub(
+        settings,
+        _store(settings, policy, meters),
+        policy,
+        SystemRandom(),
+        authorize_join=authorize_join,
+        meters=meters,
+    )
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -12,13 +12,19 @@ import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, get_args
 
 from mikroroom import __version__, logs, serving, settings, supervisor, systemd
+from mikroroom.core.grants import GrantedRole
 from mikroroom.logs import Line
 from mikroroom.settings import CONFIG, OPTIONS, Option, Settings, SettingsError, shown
 from mikroroom.terminal import attend
+
+if TYPE_CHECKING:
+    from mikroroom.core.jointokens import Key
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     known, rest = parser.parse_known_args(argv)
     if known.command == "join":
         return _join(parser, known, rest)
+    if known.command == "token":
+        return _token(parser, known, rest)
     if known.command == "loadtest":
         from mikroroom import loadtest  # noqa: PLC0415 - a server has no use for it
 
@@ -58,6 +66,45 @@ def _join(parser: argparse.ArgumentParser, known: argparse.Namespace, rest: Sequ
         return asyncio.run(meeting)
     except KeyboardInterrupt:
         return 0
+
+
+def _token(parser: argparse.ArgumentParser, known: argparse.Namespace, rest: Sequence[str]) -> int:
+    """Print a join token, signed with a key of the server that has these settings."""
+    if rest:
+        parser.error(f"unrecognized argument: {rest[0]}")
+    from mikroroom.core.jointokens import mint  # noqa: PLC0415 - PyJWT takes its time to load
+    from mikroroom.hub.doorkeeper import JoinTokenKeys  # noqa: PLC0415
+
+    try:
+        chosen, _ = settings.load({CONFIG: known.config} if known.config else {})
+        keys = JoinTokenKeys(chosen).keys
+        key = _signing_key(keys, known.key)
+        token = mint(
+            key,
+            audience=chosen.join_token_audience,
+            code=known.room,
+            now=int(time.time()),
+            ttl=known.ttl,
+            name=known.name,
+            role=known.role,
+            subject=known.subject,
+        )
+    except (SettingsError, ValueError) as error:
+        for line in str(error).splitlines():
+            print(f"mikroroom: {line}", file=sys.stderr)
+        return 2
+    print(token)
+    return 0
+
+
+def _signing_key(keys: "Sequence[Key]", wanted: str | None) -> "Key":
+    """The key of that id, or the first one that can sign."""
+    if wanted is not None:
+        keys = [key for key in keys if key.id == wanted]
+    if not keys:
+        known = "there is no key with this `kid`" if wanted is not None else "there is no key for join tokens"
+        raise ValueError(f"{known}; set join_token_secret or join_token_keys")
+    return next((key for key in keys if key.signs), keys[0])
 
 
 def serve(chosen: Settings) -> int:
@@ -105,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
             metavar = "N" if isinstance(option.default, int | float) else "TEXT"
             command.add_argument(option.flag, metavar=metavar, help=_help(option))
     _add_join(commands)
+    _add_token(commands)
     # Its arguments are its own: all of them, --help included, are left over for it.
     commands.add_parser("loadtest", help="Try what a server can take.", add_help=False, allow_abbrev=False)
     return parser
@@ -118,6 +166,34 @@ def _add_join(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     command.add_argument("--host", action="store_true", help="make the room if it does not exist")
     command.add_argument("--password", metavar="TEXT", help="the room's, or for a new one the one it gets")
     command.add_argument("--url", metavar="URL", default=DEFAULT_URL, help="(default: %(default)s)")
+
+
+def _add_token(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    told = "Print a join token, for a server with the same keys."
+    command = commands.add_parser("token", help=told, description=told, allow_abbrev=False)
+    command.add_argument("room", metavar="ROOM", help="six letters or digits; * for any room")
+    command.add_argument(
+        "--name", metavar="NAME", help="shown to the others (default: as whoever joins says)"
+    )
+    command.add_argument(
+        "--role", choices=get_args(GrantedRole), default="participant", help="(default: %(default)s)"
+    )
+    command.add_argument("--subject", metavar="ID", help="your own id of the person")
+    command.add_argument(
+        "--ttl",
+        metavar="SECONDS",
+        type=_seconds,
+        default=3_600,
+        help="how long it holds (default: %(default)s)",
+    )
+    command.add_argument("--key", metavar="KID", help="which key to sign with (default: the first)")
+    command.add_argument("--config", metavar="FILE", help="a TOML file with settings")
+
+
+def _seconds(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 1 <= len(text) <= 9 or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of seconds, from 1")
+    return int(text)
 
 
 def _help(option: Option) -> str:

@@ -41,6 +41,7 @@ DirectPath = Literal["auto", "off"]
 Web = Literal["room", "client", "off"]
 Metrics = Literal["on", "off"]
 Contracts = Literal["on", "off"]
+JoinTokens = Literal["optional", "required"]
 
 
 def _about(description: str, *, allowed: str = "", kind: str = "", **bounds: Any) -> Meta:
@@ -182,12 +183,49 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             le=1_073_741_824,
         ),
     ] = 262_144
+    chat_history: Annotated[
+        int,
+        _about(
+            "Chat messages that a room keeps for those who come later, 64 KiB at most; 0 keeps none",
+            ge=0,
+            le=1000,
+        ),
+    ] = 0
     kick_wait: Annotated[
         float, _about("Seconds for which a kicked address must ask to be let in again", ge=0, le=86_400)
     ] = 600.0
     join_timeout: Annotated[
         float, _about("Seconds within which a connection must join a room", gt=0, le=3600)
     ] = 30.0
+
+    join_tokens: Annotated[
+        JoinTokens,
+        _about("Whether joining needs a token: a join token, or an invite; `authorize_join` stands for one"),
+    ] = "optional"
+    join_token_secret: Annotated[
+        str,
+        _about(
+            "Secret that join tokens are signed with (HS256)",
+            allowed="nothing, or 32 to 512 printable ASCII characters without spaces",
+            kind="secret",
+            pattern=r"^([!-~]{32,512})?\Z",
+        ),
+    ] = ""
+    join_token_keys: Annotated[
+        str,
+        _about(
+            "File with the keys of join tokens, a JSON Web Key Set; read anew when it changes",
+            allowed="a readable file",
+            kind="path",
+        ),
+    ] = ""
+    join_token_audience: Annotated[
+        str, _about("What `aud` of join tokens must be", allowed="text", min_length=1)
+    ] = "mikroroom"  # noqa: S105 - it is no secret
+    join_token_leeway: Annotated[
+        float, _about("Seconds by which clocks may differ from that of who signs join tokens", ge=0, le=300)
+    ] = 30.0
+    hook_timeout: Annotated[float, _about("Seconds that the site's own hooks may take", gt=0, le=60)] = 5.0
 
     connections_per_minute: Annotated[
         int, _about("WebSocket connections per address and minute; 0 is no limit", ge=0, le=1_000_000)
@@ -509,6 +547,9 @@ def _at_odds(settings: Settings) -> Iterator[Problem]:
         yield Problem("tls_certificate", "given together with tls_key", ("tls_key",))
     if settings.tls_key and not settings.tls_certificate:
         yield Problem("tls_key", "given together with tls_certificate", ("tls_certificate",))
+    if settings.join_tokens == "required" and not (settings.join_token_secret or settings.join_token_keys):
+        must = "given together with join_token_secret or join_token_keys"
+        yield Problem("join_tokens", must, ("join_token_secret", "join_token_keys"))
     if settings.turn_servers and not (
         settings.turn_secret or (settings.turn_username and settings.turn_credential)
     ):
@@ -525,7 +566,7 @@ def _is_network(text: str) -> bool:
 
 
 def _unreadable(settings: Settings) -> Iterator[Problem]:
-    for field in ("tls_certificate", "tls_key"):
+    for field in ("tls_certificate", "tls_key", "join_token_keys"):
         path = getattr(settings, field)
         if path and not (os.access(path, os.R_OK) and Path(path).is_file()):
             yield Problem(field, OPTIONS[field].allowed)

@@ -20,7 +20,10 @@ from mikroroom.client import (
 )
 from mikroroom.protocol import events
 
-HELP = "Type to chat; /lock /unlock /hand /leave, /admit /reject /mute /kick /moderator NAME"
+HELP = (
+    "Type to chat, /to NAME TEXT to one alone, /delete takes your last message back; "
+    "/lock /unlock /hand /leave, /admit /reject /mute /kick /moderator NAME"
+)
 
 
 class Attendance:
@@ -32,6 +35,8 @@ class Attendance:
         self._names: dict[str, str] = {}
         self._away: set[str] = set()
         self._has_raised_hand = False
+        # Whose chat message was which: what is told anew may have been heard before.
+        self._authors: dict[str, str] = {}
 
     def hear(self, event: Heard) -> None:  # noqa: C901, PLR0912 - a case for each event
         """Tell a person what happened."""
@@ -49,8 +54,10 @@ class Attendance:
                 self._names[who] = name
                 mine = who == self._client.id
                 self._say("* wait to be let in" if mine else f"* {name} waits: /admit or /reject")
-            case events.Chat(participant_id=who, text=text):
-                self._say(f"{self._names.get(who, who)}: {text}")
+            case events.Chat():
+                self._read(event)
+            case events.MessageDeleted(message_id=message_id) if message_id in self._authors:
+                self._say(f"* a message of {self._authors.pop(message_id)} was deleted")
             case events.RaiseHand(participant_id=who):
                 self._say(f"* {self._names.get(who, who)} raises a hand")
             case events.RoomLocked():
@@ -72,6 +79,18 @@ class Attendance:
                 self._return(own, "you are back, as a newcomer", is_anew=True)
             case _:
                 pass
+
+    def _read(self, chat: events.Chat) -> None:
+        if chat.message_id in self._authors:
+            return
+        who = chat.name or self._names.get(chat.participant_id, chat.participant_id)
+        self._authors[chat.message_id] = who
+        if chat.target_id:
+            is_mine = chat.target_id == self._client.id
+            who += f", to {'you' if is_mine else self._names.get(chat.target_id, chat.target_id)} alone"
+        if chat.is_history:
+            who += ", before you came"
+        self._say(f"{who}: {chat.text}")
 
     def _see(self, who: str, *, is_connected: bool) -> None:
         """Tell when somebody else loses the connection, and when it is there again."""
@@ -100,6 +119,7 @@ class Attendance:
             "/lock": self._client.lock,
             "/unlock": self._client.unlock,
             "/hand": self._toggle_hand,
+            "/delete": self._delete_last,
         }
         aimed: dict[str, Callable[[str], Awaitable[None]]] = {
             "/admit": self._client.admit,
@@ -113,9 +133,23 @@ class Attendance:
         elif word in aimed:
             target = next((who for who, name in self._names.items() if name == rest), rest)
             await aimed[word](target)
+        elif word == "/to" and (found := self._addressee(rest)):
+            await self._client.chat(found[1], target_id=found[0])
         else:
             self._say(HELP)
         return True
+
+    def _addressee(self, line: str) -> tuple[str, str] | None:
+        """To whom something is said, and what; None if that cannot be told. Names may have spaces in them."""
+        for who, name in sorted(self._names.items(), key=lambda item: len(item[1]), reverse=True):
+            if line.startswith(f"{name} ") and (text := line.removeprefix(name).strip()):
+                return who, text
+        return None
+
+    async def _delete_last(self) -> None:
+        own = [one for one in self._authors if one.endswith(self._client.id)]
+        if own:
+            await self._client.delete_message(own[-1])
 
     async def _toggle_hand(self) -> None:
         self._has_raised_hand = not self._has_raised_hand

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import msgspec
 import pytest
 
+from mikroroom.core.chat import say
 from mikroroom.core.effects import (
     Close,
     Effects,
@@ -23,6 +24,7 @@ from mikroroom.core.effects import (
     Suspended,
     WrongToken,
 )
+from mikroroom.core.grants import NO_GRANT, Grant
 from mikroroom.core.resume import Returner, forsake, lapse, lose, restore, resume
 from mikroroom.core.room import Newcomer, Policy, Room, join, leave, open_room
 from mikroroom.core.rules import act
@@ -57,7 +59,7 @@ def line(message: Heard) -> str:
     words = [TYPE_OF[type(message)], message.participant_id or "server"]
     for field in type(message).__struct_fields__:
         value = getattr(message, field)
-        if field in ("timestamp", "room_id", "participant_id"):
+        if field in ("timestamp", "room_id", "participant_id") or value is msgspec.UNSET:
             continue
         if field == "is_connected":
             words += [] if value else ["disconnected"]
@@ -85,9 +87,10 @@ class Stage:
         password: str | None = None,
         is_precreated: bool = False,
         max_waiting: int = 50,
+        chat_history: int = 0,
     ) -> None:
         self.now = 1_000_000
-        self.policy = Policy(LATENT_AGE, RESUME_WINDOW, KICK_WAIT, max_waiting)
+        self.policy = Policy(LATENT_AGE, RESUME_WINDOW, KICK_WAIT, max_waiting, chat_history)
         self.room = Room(
             code=CODE,
             max_participants=seats,
@@ -123,10 +126,13 @@ class Stage:
         token: str | None = None,
         address: str | None = None,
         may_resume: bool = False,
+        grant: Grant = NO_GRANT,
+        invite: str | None = None,
     ) -> None:
         """Come to the door, from an address of one's own unless told otherwise."""
         proof = sealed(password) if password else None
         newcomer = Newcomer(name, name.capitalize(), address or f"{name}'s", password, proof, token)
+        newcomer.grant, newcomer.invite = grant, invite
         if may_resume:
             newcomer.resume_token = f"{name}#1"
         self._enters(newcomer, join(self.room, newcomer, self.now, self.policy))
@@ -174,6 +180,15 @@ class Stage:
     def does(self, name: str, request: requests.Message) -> None:
         """Ask for something."""
         self._carry_out(act(self.room, name, request, self.now, self.policy))
+
+    def says(self, name: str, text: str, *, at: int | None = None, reply_to: str | None = None) -> None:
+        """Say something that is kept, at a time."""
+        request = requests.Chat(text, reply_to)
+        self._carry_out(say(self.room, name, request, self.now if at is None else at, self.policy))
+
+    def deletes(self, name: str, message_id: str) -> None:
+        """Take a message back."""
+        self.does(name, requests.DeleteMessage(message_id))
 
     def locks(self, name: str) -> None:
         """Lock the room."""
@@ -309,7 +324,10 @@ class Stage:
 
     def _may_be_told(self, event: events.Message) -> None:
         assert event.room_id == CODE
-        assert event.timestamp == 0, "the hub stamps it"
+        if isinstance(event, events.Chat):
+            assert event.message_id == f"{event.timestamp}-{event.participant_id}"
+        else:
+            assert event.timestamp == 0, "the hub stamps it"
 
     def _comes_back(self, effect: Resumed, returner: Returner) -> None:
         name = effect.id
@@ -335,9 +353,11 @@ class Stage:
         self.connections.pop(name, None)
 
 
-def meeting(*names: str, seats: int = 8, max_waiting: int = 50, may_resume: bool = False) -> Stage:
+def meeting(
+    *names: str, seats: int = 8, max_waiting: int = 50, may_resume: bool = False, chat_history: int = 0
+) -> Stage:
     """An ad-hoc room: the first one made it, the others joined, and all of them have heard it."""
-    stage = Stage(seats=seats, max_waiting=max_waiting)
+    stage = Stage(seats=seats, max_waiting=max_waiting, chat_history=chat_history)
     stage.opens(names[0], may_resume=may_resume)
     for name in names[1:]:
         stage.joins(name, may_resume=may_resume)
@@ -351,9 +371,12 @@ def locked_meeting(
     seats: int = 8,
     max_waiting: int = 50,
     may_resume: bool = False,
+    chat_history: int = 0,
 ) -> Stage:
     """The same, locked by its host, with others waiting to be admitted."""
-    stage = meeting(*names, seats=seats, max_waiting=max_waiting, may_resume=may_resume)
+    stage = meeting(
+        *names, seats=seats, max_waiting=max_waiting, may_resume=may_resume, chat_history=chat_history
+    )
     stage.locks(names[0])
     for name in waiting:
         stage.joins(name, may_resume=may_resume)

@@ -107,6 +107,9 @@ def test_command_does_what_it_says(
             assert "PASSED" in run(command, site, "--seconds=1", "--rooms=2", storm="--storm=8")
         case ["mikroroom", "join", *_]:
             run(command, site, f"--url={site.url.replace('http', 'ws')}/ws")
+        case ["mikroroom", "token", *_]:
+            header, _, signature = run(command, site).strip().split(".")
+            assert header.startswith("eyJ") and signature
         case ["pytest", "tests/conformance", *_]:
             assert "tests collected" in run(command, site, "--collect-only", "-q")
         case ["install" | "systemctl", *words]:
@@ -148,6 +151,7 @@ def run(command: Command, site: Site, *more: str, storm: str = "") -> str:
     done = subprocess.run(
         [program(command), *words, *more],
         cwd=ROOT,
+        env={**os.environ, **command.variables},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -17,6 +17,7 @@ import pytest
 
 from mikroroom.core.room import Policy, Room
 from mikroroom.core.secrets import Password
+from mikroroom.hub.doorkeeper import Hook
 from mikroroom.hub.hashing import Hasher
 from mikroroom.hub.hub import Hub
 from mikroroom.hub.session import Session
@@ -211,6 +212,7 @@ class House:
         *,
         disk: Disk | None = None,
         clock: Clock | None = None,
+        authorize_join: Hook | None = None,
         seed: int = 7,
     ) -> None:
         self.settings = settings
@@ -223,6 +225,7 @@ class House:
             resume_window=int(settings.resume_window * 1_000),
             kick_wait=int(settings.kick_wait * 1_000),
             max_waiting=settings.max_waiting,
+            chat_history=settings.chat_history,
         )
         self.store = store or MemoryStore(
             max_rooms=settings.max_rooms,
@@ -236,6 +239,7 @@ class House:
             self.store,
             policy,
             Random(seed),
+            authorize_join=authorize_join,
             clock=self.clock,
             ticks=lambda: self.clock.now / 1_000,
             wall=self.wall,

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from mikroroom.hub.doorkeeper import Hook
 from mikroroom.settings import Settings
 from mikroroom.stores.port import Store
 
@@ -21,8 +22,8 @@ async def house_with() -> AsyncIterator[HouseWith]:
     def last(house: House) -> House:
         return last(house.successor) if house.successor else house
 
-    def build(store: Store | None = None, **settings: Any) -> House:
-        house = House(Settings(**settings), store)
+    def build(store: Store | None = None, *, authorize_join: Hook | None = None, **settings: Any) -> House:
+        house = House(Settings(**settings), store, authorize_join=authorize_join)
         houses.append(house)
         return house
 

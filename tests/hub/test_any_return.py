@@ -73,18 +73,19 @@ class AnyReturn(RuleBasedStateMachine):
             self._enters(self.cast[number], CODES[0], is_host=True)
 
     async def _open(self) -> None:
-        self.house = House(
-            Settings(
-                guesses_per_minute=0,
-                rooms_per_minute=0,
-                messages_per_second=0,
-                refused_messages=0,
-                default_participants=4,
-                max_waiting=2,
-                resume_window=WINDOW / 1_000,
-                resume_messages=KEPT,
-                kick_wait=2,
-            )
+        self.house = House(self._settings())
+
+    def _settings(self) -> Settings:
+        return Settings(
+            guesses_per_minute=0,
+            rooms_per_minute=0,
+            messages_per_second=0,
+            refused_messages=0,
+            default_participants=4,
+            max_waiting=2,
+            resume_window=WINDOW / 1_000,
+            resume_messages=KEPT,
+            kick_wait=2,
         )
 
     @property
@@ -309,7 +310,11 @@ class AnyReturn(RuleBasedStateMachine):
         room = self.rooms.get(code or "")
         if room is None or me not in room.participants:
             return
-        if message["type"] == "chat":
+        if message["type"] == "chat" and "targetId" in message:
+            if message["targetId"] in room.participants:
+                for listener in {me, message["targetId"]}:
+                    self.sent.setdefault(listener, []).append(message["text"])
+        elif message["type"] == "chat":
             for listener in room.participants:
                 self.sent.setdefault(listener, []).append(message["text"])
         elif message["type"] == "offer" and message["targetId"] in room.participants:
@@ -320,12 +325,14 @@ class AnyReturn(RuleBasedStateMachine):
         return f"text {self.count}"
 
     @precondition(lambda self: self._placed(is_reached=False))
-    @rule(who=someone, to=someone, kind=st.sampled_from(["chat", "chat", "offer"]))
+    @rule(who=someone, to=someone, kind=st.sampled_from(["chat", "chat", "whisper", "offer"]))
     def talks(self, who: int, to: int, kind: str) -> None:
         """Also into a dead line: it is said again (R47)."""
         speaker = self._one_of(self._placed(is_reached=False), who)
         if kind == "chat":
             self._says(speaker, "chat", text=self._new_text())
+        elif kind == "whisper":
+            self._says(speaker, "chat", targetId=self._id_of(to), text=self._new_text())
         else:
             self._says(speaker, "offer", targetId=self._id_of(to), sdp=self._new_text())
 

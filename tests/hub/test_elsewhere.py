@@ -30,8 +30,9 @@ class Elsewhere:
     def __contains__(self, participant_id: object) -> bool:
         return participant_id in self.ids
 
-    def relay(self, event: Relay) -> None:
+    def relay(self, event: Relay | Chat, target_id: str) -> None:
         """Keep it, if there is room."""
+        assert event.target_id == target_id
         self._take(event)
 
     def tell(self, frame: Frame) -> None:

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from mikroroom.hub import chat as chats
 from mikroroom.hub import hub as hubs
 from mikroroom.protocol import codec, events
 
@@ -17,11 +18,14 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often which type of message was encoded by the hub."""
     counts: Counter[str] = Counter()
 
+    frame = codec.frame
+
     def count(message: events.Message) -> codec.Frame:
         counts[codec.TYPE_OF[type(message)]] += 1
-        return codec.frame(message)
+        return frame(message)
 
-    monkeypatch.setattr(hubs, "frame", count)
+    for module in (codec, hubs, chats):
+        monkeypatch.setattr(module, "frame", count)
     return counts
 
 

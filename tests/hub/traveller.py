@@ -18,6 +18,9 @@ class Picture:
         self.recorders: set[str] = set()
         self.is_locked = False
         self.texts: list[str] = []
+        # What was said to all and not taken back, by its id; and all that was.
+        self.chat: dict[str, str] = {}
+        self.public: set[str] = set()
 
     def hears(self, message: Message) -> None:
         """Learn from one message."""
@@ -42,8 +45,18 @@ class Picture:
                 self.recorders.add(who)
             case "recording-stopped":
                 self.recorders.discard(who)
-            case "chat" | "offer":
-                self.texts.append(message["text" if kind == "chat" else "sdp"])
+            case "chat" | "offer" | "message-deleted":
+                self._hears_talk(kind, message)
+
+    def _hears_talk(self, kind: str, message: Message) -> None:
+        if kind == "message-deleted":
+            self.chat.pop(message["messageId"], None)
+            return
+        self.texts.append(message["text" if kind == "chat" else "sdp"])
+        if kind == "chat" and "targetId" not in message:
+            assert message["messageId"] not in self.chat, "heard twice"
+            self.chat[message["messageId"]] = message["text"]
+            self.public.add(message["text"])
 
 
 class Traveller:

@@ -108,6 +108,11 @@ REFERENCE: dict[str, Fields] = {
 }
 
 BEYOND: dict[str, Fields] = {
+    "delete-message": {
+        "type": "delete-message",
+        "messageId": "1234567890-your-uuid",
+        "timestamp": 1234567890,
+    },
     "file-offer": {
         "type": "file-offer",
         "targetId": "peer-uuid",

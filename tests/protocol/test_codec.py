@@ -285,7 +285,8 @@ def test_event_that_cannot_be_read_is_refused(text: str) -> None:
 def test_types_on_the_wire_are_those_of_the_reference_and_the_rules() -> None:
     """R14, R18 beyond the reference."""
     assert REQUESTS.keys() == EXAMPLES.keys()
-    assert EVENTS.keys() == (REQUESTS.keys() - {"join", "leave", "admit-user"}) | {
+    assert EVENTS.keys() == (REQUESTS.keys() - {"join", "leave", "admit-user", "delete-message"}) | {
+        "message-deleted",
         "participant-joined",
         "participant-left",
         "waiting-room",
@@ -414,8 +415,8 @@ def test_request_of_a_client_is_read_as_it_was_written() -> None:
 
 @pytest.mark.parametrize("event", get_args(events.Event))
 def test_talk_is_what_people_say_to_each_other(event: type[events.Message]) -> None:
-    """And nothing that the room knows of: chat and relays, each under its own type."""
-    is_said = issubclass(event, events.Chat | events.Relay)
+    """And nothing else: chat, that it is taken back, and relays, each under its own type."""
+    is_said = issubclass(event, events.Chat | events.MessageDeleted | events.Relay)
     message = event("ABC234", "somebody")
     assert is_talk(frame(message)) is is_said
     message.seq = 7

@@ -131,7 +131,7 @@ def says(shelf: Shelf, text: str) -> None:
 
 def offers(shelf: Shelf, target: str, number: int) -> None:
     """Somebody on this worker sends an offer to somebody elsewhere."""
-    shelf.far[CODE].relay(Offer(CODE, "somebody", target, timestamp=number))
+    shelf.far[CODE].relay(Offer(CODE, "somebody", target, timestamp=number), target)
 
 
 def names_of(effects: list[Effect]) -> list[str]:

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from tests.redis_server import RedisServer
 
+from mikroroom.core import chat
 from mikroroom.core import room as rooms
 from mikroroom.core.effects import Effects, Gone, Seated, Send
 from mikroroom.core.room import Room
-from mikroroom.protocol import events
+from mikroroom.protocol import events, requests
 from mikroroom.protocol.codes import ErrorCode, Refusal
-from mikroroom.stores.port import CodeTaken
+from mikroroom.stores.port import CodeTaken, Verb
 
 from .shelf import (
     CODE,
@@ -263,6 +265,35 @@ async def test_rooms_do_not_touch_each_other(shelf: Shelf) -> None:
     bob = await shelf.opens("BBBBBB")
     await shelf.leaves(ada, "AAAAAA")
     assert set((await shelf.looks("BBBBBB")).participants) == {bob}
+
+
+async def test_chat_and_those_who_come_meanwhile_have_one_order(shelf: Shelf) -> None:
+    """Whoever comes hears each message once: as history, or live."""
+    policy = structs.replace(POLICY, chat_history=100)
+    await shelf.makes(precreated(max_participants=20))
+    ada = await shelf.joins(name="Ada")
+    shelf.heard()
+    people = [newcomer(f"P{number}") for number in range(10)]
+
+    def saying(number: int) -> Verb:
+        return lambda room, now: chat.say(room, ada, requests.Chat(str(number)), NOON + number, policy)
+
+    steps = []
+    for number, person in enumerate(people):
+        steps += [
+            shelf.store.transact(CODE, saying(2 * number)),
+            shelf.store.transact(CODE, joining(person)),
+            shelf.store.transact(CODE, saying(2 * number + 1)),
+        ]
+    for step in steps:
+        await settled(step)
+    heard = [effect for effect in shelf.heard() if isinstance(effect, Send)]
+    for person in people:
+        told = [effect.event for effect in heard if person.id in effect.to]
+        chats = [event for event in told if isinstance(event, events.Chat)]
+        assert [event.timestamp for event in chats] == [NOON + number for number in range(20)]
+        came = next(number for number, event in enumerate(chats) if event.is_history is not True)
+        assert came == 2 * people.index(person) + 1
 
 
 # The end of rooms

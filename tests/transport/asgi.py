@@ -25,7 +25,14 @@ class Caller:
     """The server's side of one WebSocket, and a client who uses it: what ASGI says, and nothing more."""
 
     def __init__(
-        self, app: ASGIApp, path: str = "/ws", peer: str = HERE, *, can_deny: bool = True, **headers: str
+        self,
+        app: ASGIApp,
+        path: str = "/ws",
+        peer: str = HERE,
+        *,
+        query: str = "",
+        can_deny: bool = True,
+        **headers: str,
     ) -> None:
         self.scope = {
             "type": "websocket",
@@ -35,7 +42,7 @@ class Caller:
             "path": path,
             "raw_path": path.encode(),
             "root_path": "",
-            "query_string": b"",
+            "query_string": query.encode(),
             "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
             "client": (peer, 50_000),
             "server": ("meet.example", 80),

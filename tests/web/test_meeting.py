@@ -131,6 +131,82 @@ async def test_chat_with_replies_and_links_reaches_everyone(site: Site, people: 
     await expect(bob.log.get_by_text("one\ntwo")).to_be_visible()
 
 
+async def test_who_comes_late_reads_the_chat_and_what_is_deleted_is_gone(
+    site_with: SiteWith, people: People
+) -> None:
+    site = site_with(chat_history=50)
+    ada, bob, cleo = await people(site, "Ada", "Bob", "Cleo")
+    code = await ada.makes_a_meeting()
+    await bob.enters(code)
+    for person in (ada, bob):
+        await person.presses("Chat")
+    await bob.says("Shall we begin?")
+    await bob.says("Wrong window, sorry")
+    await ada.button("Reply to Bob").last.click()
+    await ada.says("Never mind")
+    answer = ada.log.get_by_role("listitem").filter(has_text="Never mind")
+    await expect(answer).to_contain_text("Bob: Wrong window, sorry")
+
+    await cleo.enters(code)
+    await ada.says("Hello Cleo")
+    await expect(cleo.button("Chat")).to_have_accessible_description("1 unread")
+    await cleo.presses("Chat")
+    lines = cleo.log.get_by_role("listitem")
+    await expect(lines).to_have_text(
+        [
+            re.compile(text, re.DOTALL)
+            for text in ("^Before you came$", "Bob.*Shall we", "Bob.*Wrong", "Ada.*Never mind", "Ada.*Hello")
+        ]
+    )
+
+    # Of one's own messages, and as a moderator of all.
+    await expect(cleo.button("Delete the message of Bob")).to_have_count(0)
+    await bob.button("Delete your message").last.click()
+    await expect(bob.page.get_by_role("log")).to_be_focused()
+    for person in (ada, bob, cleo):
+        await expect(person.log.get_by_text("Wrong window")).to_have_count(0)
+    await expect(answer).to_contain_text("This message was deleted")
+    await ada.presses("Delete the message of Bob")
+    await expect(lines).to_have_text(
+        [re.compile("Before you came"), re.compile("Never mind"), re.compile("Hello")]
+    )
+    await bob.page.reload()
+    await bob.is_inside()
+    await bob.presses("Chat")
+    await expect(bob.log.get_by_role("listitem")).to_have_text(
+        [re.compile("Before you came"), re.compile("Never mind"), re.compile("Hello")]
+    )
+
+
+async def test_private_chat_is_for_two_and_never_for_all(site: Site, people: People) -> None:
+    ada, bob, cleo = await people(site, "Ada", "Bob", "Cleo")
+    code = await ada.makes_a_meeting()
+    await bob.enters(code)
+    await cleo.enters(code)
+    for person in (ada, bob, cleo):
+        await person.presses("Chat")
+    await ada.field("To").select_option("Bob")
+    await expect(ada.field("Message")).to_have_attribute("placeholder", "Write to Bob alone")
+    await ada.says("Just between us")
+    await expect(ada.log.get_by_role("listitem")).to_contain_text("Only to Bob")
+    await expect(bob.log.get_by_role("listitem")).to_contain_text("Only to you")
+    # Its answer is private too.
+    await bob.presses("Reply to Ada")
+    await bob.says("Agreed")
+    await expect(ada.log.get_by_role("listitem").last).to_contain_text("Only to you")
+    await expect(ada.log.get_by_role("listitem").last).to_contain_text("Ada: Just between us")
+
+    # What was meant for one who has left goes to nobody.
+    await bob.presses("Leave")
+    await expect(ada.field("To")).to_have_value(re.compile("."))
+    await ada.says("Are you still there?")
+    await ada.reads("Bob has left. Choose for whom this is.")
+    await ada.field("To").select_option("Everyone")
+    await ada.presses("Send")
+    await expect(cleo.log.get_by_role("listitem")).to_contain_text(["Are you still there?"])
+    await expect(ada.field("To").get_by_role("option")).to_have_text(["Everyone", "Cleo"])
+
+
 async def test_file_goes_to_those_who_accept_it(site: Site, people: People, tmp_path: Path) -> None:
     ada, bob, cleo = await people(site, "Ada", "Bob", "Cleo")
     code = await ada.makes_a_meeting()

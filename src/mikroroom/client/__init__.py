@@ -102,16 +102,19 @@ class Client:
     async def join(
         self,
         room_id: str,
-        name: str,
+        name: str | None = None,
         *,
         password: str | None = None,
         is_host: bool = False,
         creator_token: str | None = None,
+        token: str | None = None,
         max_participants: int | None = None,
         resume: bool = True,
         rejoin: bool = True,
     ) -> events.ParticipantJoined | events.WaitingRoom:
         """Enter a room, or make it with ``is_host``. Gives one's ``participant-joined`` or ``waiting-room``.
+
+        A ``token`` is a join token or an invite; it may bring the name with it.
 
         With ``resume`` the place is kept when the connection is lost, if the server keeps places, and taken
         again. When it is gone, with ``rejoin`` the client joins afresh, in the same way.
@@ -129,21 +132,25 @@ class Client:
             creator_token=creator_token,
             max_participants=max_participants,
             resume=resume or None,
+            token=token,
         )
+        was_nowhere = not self.id
         self._line.entry = Entry(request, rejoin) if resume else None
         await self.send(request)
-        # What is heard of a room that was left before is not about this one.
-        code, name = room_id.upper(), name.strip()
+
+        def is_own(event: events.ParticipantJoined | events.WaitingRoom) -> bool:
+            """What is heard of a room that was left before is not about this one; but a name may be given."""
+            if event.room_id != request.room_id:
+                return False
+            return was_nowhere or event.name == request.name or bool(event.resume_token)
+
         while True:
             match await self.receive():
-                case events.ParticipantJoined(room_id=where, name=who) as joined if (where, who) == (
-                    code,
-                    name,
-                ):
+                case events.ParticipantJoined() as joined if is_own(joined):
                     self.creator_token = None
                     self._is(joined)
                     return joined
-                case events.WaitingRoom(room_id=where, name=who) as waiting if (where, who) == (code, name):
+                case events.WaitingRoom() as waiting if is_own(waiting):
                     self._is(waiting)
                     return waiting
                 case events.Error(request_type="join") as error:
@@ -168,9 +175,13 @@ class Client:
         """Send an ICE candidate to one participant; None is the end of candidates."""
         await self.send(requests.IceCandidate(target_id=target_id, candidate=_raw(candidate)))
 
-    async def chat(self, text: str, *, reply_to: str | None = None) -> None:
-        """Say something to the room; ``reply_to`` is a ``message_id``."""
-        await self.send(requests.Chat(text=text, reply_to=reply_to))
+    async def chat(self, text: str, *, reply_to: str | None = None, target_id: str | None = None) -> None:
+        """Say something to the room, or to one participant alone; ``reply_to`` is a ``message_id``."""
+        await self.send(requests.Chat(text=text, reply_to=reply_to, target_id=target_id))
+
+    async def delete_message(self, message_id: str) -> None:
+        """Take a chat message back: an own one, or as a moderator anyone's."""
+        await self.send(requests.DeleteMessage(message_id=message_id))
 
     async def update(
         self,

@@ -3,7 +3,18 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mikroroom.contracts.people import ADA, BOB, CANDIDATE, CAROL, CREATOR_TOKEN, NOW, RESUME_TOKEN, ROOM, SDP
+from mikroroom.contracts.people import (
+    ADA,
+    BOB,
+    CANDIDATE,
+    CAROL,
+    CREATOR_TOKEN,
+    JOIN_TOKEN,
+    NOW,
+    RESUME_TOKEN,
+    ROOM,
+    SDP,
+)
 from mikroroom.core.rules import RULES, Role
 from mikroroom.protocol import events, requests
 from mikroroom.protocol.codes import ErrorCode
@@ -37,8 +48,9 @@ _ASKED: Mapping[type[requests.Message], Asked] = {
         "Enter a room, or with isHost make it if it does not exist. With resume one's place is kept when the "
         "connection is lost; with a resumeToken one takes it again, on a new connection.",
         "One's own participant-joined, then one for each participant there, room-locked if the room is "
-        "locked, and recording-started for each recording that runs; the others hear participant-joined. "
-        "In a locked room waiting-room instead, to oneself and every moderator.",
+        "locked, and recording-started for each recording that runs, then the chat that is kept; the "
+        "others hear participant-joined. In a locked room waiting-room instead, to oneself and every "
+        "moderator.",
         (
             {
                 "type": "join",
@@ -48,6 +60,7 @@ _ASKED: Mapping[type[requests.Message], Asked] = {
                 "password": "secret",
                 "maxParticipants": 8,
                 "creatorToken": CREATOR_TOKEN,
+                "token": JOIN_TOKEN,
                 "resume": True,
                 "timestamp": NOW,
             },
@@ -69,6 +82,9 @@ _ASKED: Mapping[type[requests.Message], Asked] = {
             ErrorCode.WAITING_ROOM_FULL,
             ErrorCode.ROOM_LIMIT,
             ErrorCode.RESUME_FAILED,
+            ErrorCode.INVALID_TOKEN,
+            ErrorCode.BANNED,
+            ErrorCode.UNAUTHORIZED,
         ),
     ),
     requests.Leave: Asked(
@@ -129,10 +145,26 @@ _ASKED: Mapping[type[requests.Message], Asked] = {
         errors=(ErrorCode.TARGET_NOT_FOUND,),
     ),
     requests.Chat: Asked(
-        "A text for everyone in the room.",
-        "Everyone hears chat, the sender included.",
-        _example(type="chat", text="Hello everyone!", replyTo=f"{NOW - 60_000}-{BOB}", timestamp=NOW),
+        "A text for everyone in the room; with a targetId for that participant alone.",
+        "Everyone hears chat, the sender included; of a private one, the sender and the target.",
+        (
+            {
+                "type": "chat",
+                "text": "Hello everyone!",
+                "replyTo": f"{NOW - 60_000}-{BOB}",
+                "timestamp": NOW,
+            },
+            {"type": "chat", "text": "Shall we go on?", "targetId": BOB, "timestamp": NOW},
+        ),
         (events.Chat,),
+        (ErrorCode.TARGET_NOT_FOUND,),
+    ),
+    requests.DeleteMessage: Asked(
+        "Takes a chat message back: one's own, or as a moderator anyone's.",
+        "Everyone hears message-deleted. Whether the server still knows the message does not matter.",
+        _example(type="delete-message", messageId=f"{NOW}-{BOB}", timestamp=NOW),
+        (events.MessageDeleted,),
+        (ErrorCode.UNAUTHORIZED,),
     ),
     requests.UpdateState: Asked(
         "Changes one's own state; what is left out stays as it is.",

@@ -8,7 +8,7 @@ ERRORS: Mapping[ErrorCode, str] = {
     ErrorCode.ROOM_FULL: "Every seat is taken.",
     ErrorCode.INVALID_PASSWORD: "The password is missing or wrong.",
     ErrorCode.ROOM_NOT_FOUND: "There is no room with this code.",
-    ErrorCode.UNAUTHORIZED: "Only moderators may do this.",
+    ErrorCode.UNAUTHORIZED: "Only moderators may do this, or with this; or the site does not let one join.",
     ErrorCode.INVALID_MESSAGE: (
         "Not JSON, an unknown type, or a field that is missing or wrong; the message says which, and what "
         "is allowed."
@@ -23,6 +23,10 @@ ERRORS: Mapping[ErrorCode, str] = {
         "Nobody can come back with this resumeToken: wrong, too late, or kicked meanwhile. One may join "
         "afresh."
     ),
+    ErrorCode.INVALID_TOKEN: (
+        "The token is none, is over, is for another room, or one is needed; the message says which."
+    ),
+    ErrorCode.BANNED: "One was removed from this room for a time.",
     ErrorCode.SERVER_ERROR: (
         "A fault or an overload of the server, or its rooms are out of reach. Nothing has changed; try "
         "again later."

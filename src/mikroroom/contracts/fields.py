@@ -70,6 +70,8 @@ _ANYWHERE: Mapping[str, str] = {
     "urls": "The server's address (RFC 7064, RFC 7065).",
     "username": "User name, for a TURN server.",
     "credential": "Password, for a TURN server.",
+    "isHistory": "True: said before one came.",
+    "deletedBy": "Who took it back.",
     "error": "What was wrong, for people to read.",
     "version": "The server's version.",
     "status": "How it is.",
@@ -84,7 +86,7 @@ _HERE: Mapping[tuple[str, str], str] = {
     ("JoinRequest", "roomId"): "The room's code, in upper or lower case.",
     ("JoinRequest", "name"): (
         "1 to 64 characters after trimming, at least one of them visible, none of them a control or "
-        "text-direction character. Not needed with a resumeToken."
+        "text-direction character. Not needed with a resumeToken, nor with a token that brings one."
     ),
     ("JoinRequest", "password"): (
         "The room's password if it has one; for a room that is made, the one it gets."
@@ -107,6 +109,15 @@ _HERE: Mapping[tuple[str, str], str] = {
     ("RejectUserMessage", "targetId"): "Who may not enter: the receiver.",
     ("ModeratorActionMessage", "targetId"): "To whom it is done: the receiver.",
     ("RecordingStoppedMessage", "stoppedBy"): "The participant whose client records no longer.",
+    ("JoinRequest", "token"): (
+        "A join token or an invite of the site: what it grants holds, whatever the other fields say, and "
+        "it may bring the name."
+    ),
+    ("ChatRequest", "targetId"): "For whom alone it is: the id of one participant of the same room.",
+    ("ChatMessage", "targetId"): "For whom alone it is; absent from what is said to all.",
+    ("ChatMessage", "name"): "Of who said it, in history: they may be gone.",
+    ("DeleteMessageRequest", "messageId"): "Which message, as <timestamp>-<participantId>.",
+    ("MessageDeletedMessage", "messageId"): "Which message.",
     ("ChatRequest", "text"): "1 to 4,000 characters.",
     ("ErrorMessage", "roomId"): "Always empty.",
     ("ErrorMessage", "participantId"): "Always empty.",

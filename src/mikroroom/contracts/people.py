@@ -6,6 +6,7 @@ BOB = "4f2c8d1a-0c55-4a39-8f57-2b6d5f0f7b22"
 CAROL = "5be2d9f3-71f4-4e66-8a3b-9c1f0e6d8c33"  # waits
 CREATOR_TOKEN = "550e8400-e29b-41d4-a716-446655440000"  # noqa: S105 - of nobody
 RESUME_TOKEN = "777a7a68-8a83-436d-8528-c9558b484b4e"  # noqa: S105 - of nobody
+JOIN_TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.MikroRoom"  # noqa: S105 - of nobody
 NOW = 1_767_225_600_000
 
 CANDIDATE = {

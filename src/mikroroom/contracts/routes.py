@@ -148,6 +148,11 @@ ROUTES: tuple[Endpoint, ...] = (
         "gets a 426.",
         (
             Answer(101, "The WebSocket is open."),
+            refused(
+                400,
+                "A token in the query string, where logs would keep it.",
+                "A token does not belong in a query string; send it as `token` in `join`",
+            ),
             refused(403, "The page's origin is not allowed.", "This origin is not allowed"),
             refused(426, "Not a WebSocket handshake.", "This is a WebSocket endpoint", "Upgrade"),
             too_many("Too many connections from this address in the last minute."),

@@ -17,12 +17,13 @@ from mikroroom.protocol.codec import EVENTS, REQUESTS
 
 Schema = dict[str, Any]
 
-# What holds for a struct as a whole, and what no field can say: to join takes a name, or a way back (R8).
+# What holds for a struct as a whole: to join takes a name, or what stands for one (R8).
 _WHOLE: Mapping[type, Schema] = {
     requests.Join: {
         "anyOf": [
             {"required": ["name"], "properties": {"name": {"type": "string"}}},
             {"required": ["resumeToken"], "properties": {"resumeToken": {"type": "string"}}},
+            {"required": ["token"], "properties": {"token": {"type": "string", "minLength": 1}}},
         ]
     }
 }

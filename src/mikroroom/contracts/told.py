@@ -114,8 +114,9 @@ _TOLD: Mapping[type[events.Message], Told] = {
         (_said("recording-stopped", ADA, stoppedBy=ADA),),
     ),
     events.Chat: Told(
-        "A text from a participant to the room.",
-        "everyone in the room, the sender included",
+        "A text from a participant to the room; with a targetId to that participant alone. What was said "
+        "before one came has isHistory, and the name of who said it.",
+        "everyone in the room, the sender included; of a private one, its sender and its target",
         (
             _said(
                 "chat",
@@ -124,7 +125,15 @@ _TOLD: Mapping[type[events.Message], Told] = {
                 messageId=f"{NOW}-{BOB}",
                 replyTo=f"{NOW - 60_000}-{ADA}",
             ),
+            _said("chat", BOB, targetId=ADA, text="Shall we go on?", messageId=f"{NOW}-{BOB}"),
+            _said("chat", BOB, text="Hello everyone!", messageId=f"{NOW}-{BOB}", isHistory=True, name="Bob"),
         ),
+    ),
+    events.MessageDeleted: Told(
+        "A chat message was taken back, by who wrote it or by a moderator: clients remove it. Who does not "
+        "know it has nothing to do.",
+        _ALL,
+        (_said("message-deleted", ADA, messageId=f"{NOW}-{BOB}", deletedBy=ADA),),
     ),
     events.Offer: Told("A WebRTC offer.", _TARGET, (_said("offer", ADA, targetId=BOB, sdp=SDP),)),
     events.Answer: Told("A WebRTC answer.", _TARGET, (_said("answer", BOB, targetId=ADA, sdp=SDP),)),

@@ -141,5 +141,6 @@ def _kick(room: Room, target: Participant, now: int, policy: Policy) -> Effects:
 def _make_moderator(room: Room, target: Participant) -> Effects:
     was_moderator = target.is_moderator
     target.is_moderator = True
+    target.role = target.role and "moderator"
     effects = announce(room, target)
     return effects if was_moderator else effects + show_waiting(room, target.id)

@@ -11,6 +11,7 @@ from itertools import chain
 from msgspec import Struct
 
 from mikroroom.core.effects import Close, Effects, Gone, Held, Resumed, Seated, Suspended, send
+from mikroroom.core.history import shorten
 from mikroroom.core.room import (
     Keys,
     Participant,
@@ -108,6 +109,7 @@ def restore(room: Room, now: int, policy: Policy) -> Effects:
     Nobody is told that the others are suspended: they were told before, or will hear all anew.
     """
     room.suspended.clear()
+    shorten(room.chat, policy.chat_history)  # it may be a lower one now
     # The clock may be another one.
     room.kicked = {address: min(until, now + policy.kick_wait) for address, until in room.kicked.items()}
     if not room.participants:

@@ -9,6 +9,9 @@ from collections.abc import Iterable
 from msgspec import UNSET, Struct, UnsetType, field, structs
 
 from mikroroom.core.effects import Close, Effects, Gone, Held, Lapsed, Seated, Send, WrongToken, send
+from mikroroom.core.grants import NO_GRANT, Grant, GrantedRole
+from mikroroom.core.history import History, recalled
+from mikroroom.core.invites import Invite, find_invite
 from mikroroom.core.secrets import Password, digest_token, is_same, is_token
 from mikroroom.protocol import events
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
@@ -22,6 +25,8 @@ class Policy(Struct, frozen=True):
     resume_window: int
     kick_wait: int
     max_waiting: int
+    chat_history: int = 0
+    """How many chat messages a room keeps for those who come later; 0 is none."""
 
     @property
     def resume_seconds(self) -> int | float:
@@ -46,7 +51,10 @@ class Resumption(Struct):
 
 
 class Participant(Struct):
-    """Someone in the room. ``address`` is what is counted as one client (R30)."""
+    """Someone in the room. ``address`` is what is counted as one client (R30).
+
+    ``role`` and ``subject`` are as in its ``Grant``, if it came with one.
+    """
 
     id: str
     name: str
@@ -58,6 +66,8 @@ class Participant(Struct):
     is_video_off: bool = False
     is_hand_raised: bool = False
     resumption: Resumption | None = None
+    role: GrantedRole | None = None
+    subject: str | None = None
 
 
 class WaitingParticipant(Struct):
@@ -68,6 +78,8 @@ class WaitingParticipant(Struct):
     address: str
     is_cleared: bool = False
     resumption: Resumption | None = None
+    role: GrantedRole | None = None
+    subject: str | None = None
 
 
 class Room(Struct, kw_only=True):
@@ -90,6 +102,8 @@ class Room(Struct, kw_only=True):
     """When the room is removed; None while anyone is in it."""
     lost_until: int = 0
     """Until when someone may come back who lost its connection, and kept no place (R4)."""
+    invites: dict[str, Invite] = field(default_factory=dict)
+    chat: History = field(default_factory=History)
 
     @property
     def is_latent(self) -> bool:
@@ -108,7 +122,8 @@ class Room(Struct, kw_only=True):
 class Newcomer(Struct):
     """What someone brings to the door. ``proof`` is the password, sealed with the salt of the room.
 
-    ``resume_token`` is what it will come back with if its connection is lost, if it wants to (R40).
+    ``resume_token`` is what it will come back with if its connection is lost, if it wants to (R40);
+    ``grant`` what it was granted before, ``invite`` the token of one to this room.
     """
 
     id: str
@@ -118,6 +133,8 @@ class Newcomer(Struct):
     proof: Password | None = None
     creator_token: str | None = None
     resume_token: str | None = None
+    grant: Grant = NO_GRANT
+    invite: str | None = None
 
 
 class Keys(Struct, frozen=True):
@@ -142,7 +159,7 @@ class ProofNeeded(Exception):
 def open_room(room: Room, maker: Newcomer, creator_token: str, policy: Policy) -> Effects:
     """Let the maker of a new ad-hoc room in, and hand over its creator token (R4, R12)."""
     keys = structs.replace(_keys(maker, policy), creator_token=creator_token)
-    return _enter(room, _participant(maker, is_creator=True), keys)
+    return _enter(room, _participant(maker, maker.grant, is_creator=True), keys)
 
 
 def join(room: Room, newcomer: Newcomer, now: int, policy: Policy) -> Effects:
@@ -150,11 +167,12 @@ def join(room: Room, newcomer: Newcomer, now: int, policy: Policy) -> Effects:
 
     Raises:
         ProofNeeded: the room has a password, and the newcomer's is not sealed with its salt yet.
-        Refusal: INVALID_PASSWORD, WAITING_ROOM_FULL or ROOM_FULL.
+        Refusal: INVALID_TOKEN, INVALID_PASSWORD, WAITING_ROOM_FULL or ROOM_FULL.
     """
-    _check_password(room, newcomer)
+    grant = _granted(room, newcomer, now)
+    _check_password(room, newcomer, grant)
     is_creator = newcomer.creator_token is not None and is_token(newcomer.creator_token, room.creator_digest)
-    must_wait = not is_creator and _must_wait(room, newcomer.address, now)
+    must_wait = not (is_creator or grant.enters) and _must_wait(room, newcomer.address, now)
     if must_wait and len(room.waiting) >= policy.max_waiting:
         raise Refusal(ErrorCode.WAITING_ROOM_FULL, "The waiting room is full")
     if not must_wait:
@@ -165,8 +183,8 @@ def join(room: Room, newcomer: Newcomer, now: int, policy: Policy) -> Effects:
         effects.append(WrongToken(newcomer.id))
     keys = _keys(newcomer, policy)
     if must_wait:
-        return effects + _hold(room, newcomer, keys)
-    return effects + _enter(room, _participant(newcomer, is_creator=is_creator), keys)
+        return effects + _hold(room, newcomer, grant, keys)
+    return effects + _enter(room, _participant(newcomer, grant, is_creator=is_creator), keys)
 
 
 def leave(room: Room, participant_id: str, now: int, policy: Policy, *, by_word: bool) -> Effects:
@@ -188,7 +206,15 @@ def leave(room: Room, participant_id: str, now: int, policy: Policy, *, by_word:
 def admit(room: Room, participant_id: str) -> Effects:
     """Someone who waits gets a seat, under the same id (R21). There must be one free."""
     waiting = room.waiting.pop(participant_id)
-    return _enter(room, Participant(waiting.id, waiting.name, waiting.address, resumption=waiting.resumption))
+    newcomer = Participant(
+        waiting.id,
+        waiting.name,
+        waiting.address,
+        resumption=waiting.resumption,
+        role=waiting.role,
+        subject=waiting.subject,
+    )
+    return _enter(room, newcomer)
 
 
 def stop_waiting(room: Room, participant_id: str) -> Effects:
@@ -285,6 +311,7 @@ def overview(room: Room, person: Participant) -> tuple[Event, ...]:
     told += [events.RecordingStarted(room.code, recorder, recorder) for recorder in room.recorders]
     if person.is_moderator:
         told += [waits(room, waiting) for waiting in room.waiting.values()]
+    told += [recalled(room.code, line) for line in room.chat.lines]
     return tuple(told)
 
 
@@ -299,8 +326,18 @@ def _state(room: Room, person: Participant) -> dict[str, bool]:
     }
 
 
-def _check_password(room: Room, newcomer: Newcomer) -> None:
-    if room.password is None:
+def _granted(room: Room, newcomer: Newcomer, now: int) -> Grant:
+    """What somebody was granted; or is, by an invite, which stands for the password."""
+    if newcomer.invite is None:
+        return newcomer.grant
+    invite = find_invite(room, newcomer.invite, now)
+    if invite is None:
+        raise Refusal(ErrorCode.INVALID_TOKEN, "The invite is none, has been revoked, or is over")
+    return Grant(role=invite.role, skips_password=True, skips_waiting=invite.skips_waiting)
+
+
+def _check_password(room: Room, newcomer: Newcomer, grant: Grant) -> None:
+    if room.password is None or grant.skips_password:
         return
     if not newcomer.password:
         raise Refusal(ErrorCode.INVALID_PASSWORD, "This room needs a password")
@@ -323,13 +360,16 @@ def _keys(newcomer: Newcomer, policy: Policy) -> Keys:
     return Keys(resume_token=newcomer.resume_token, resume_window=policy.resume_seconds)
 
 
-def _participant(newcomer: Newcomer, *, is_creator: bool) -> Participant:
+def _participant(newcomer: Newcomer, grant: Grant, *, is_creator: bool) -> Participant:
     return Participant(
         newcomer.id,
         newcomer.name,
         newcomer.address,
-        is_creator=is_creator,
+        is_creator=is_creator or grant.role == "host",
+        is_moderator=grant.role == "moderator",
         resumption=_resumption(newcomer),
+        role=grant.role,
+        subject=grant.subject,
     )
 
 
@@ -339,9 +379,14 @@ def _resumption(newcomer: Newcomer) -> Resumption | None:
     return Resumption(digest_token(newcomer.resume_token), newcomer.id)
 
 
-def _hold(room: Room, newcomer: Newcomer, keys: Keys) -> Effects:
+def _hold(room: Room, newcomer: Newcomer, grant: Grant, keys: Keys) -> Effects:
     person = WaitingParticipant(
-        newcomer.id, newcomer.name, newcomer.address, resumption=_resumption(newcomer)
+        newcomer.id,
+        newcomer.name,
+        newcomer.address,
+        resumption=_resumption(newcomer),
+        role=grant.role,
+        subject=grant.subject,
     )
     room.waiting[person.id] = person
     return [
@@ -354,10 +399,11 @@ def _hold(room: Room, newcomer: Newcomer, keys: Keys) -> Effects:
 def _enter(room: Room, newcomer: Participant, keys: Keys = NO_KEYS) -> Effects:
     """R9: the newcomer hears itself, everyone there, what holds in the room; the others hear the newcomer."""
     former_host = _host(room)
-    if former_host is None or newcomer.is_creator:
+    if former_host is None or newcomer.is_creator or (_is_stopgap(former_host) and newcomer.is_moderator):
         newcomer.is_host = newcomer.is_moderator = True
         if former_host:
             former_host.is_host = False
+            former_host.is_moderator = not _is_stopgap(former_host)
     others = tuple(room.participants)
     room.participants[newcomer.id] = newcomer
     room.expires_at = None
@@ -372,14 +418,23 @@ def _enter(room: Room, newcomer: Participant, keys: Keys = NO_KEYS) -> Effects:
     return effects
 
 
+def _is_stopgap(host: Participant) -> bool:
+    """Whether it is host only because there is nobody else who may be."""
+    return host.role == "participant"
+
+
 def _host(room: Room) -> Participant | None:
     return next((person for person in room.participants.values() if person.is_host), None)
 
 
 def _successor(room: Room) -> Participant:
-    """The longest-present moderator, else the longest-present at all; connected before suspended (R25)."""
+    """The longest-present moderator, else the longest-present at all; connected before suspended (R25).
+
+    Only where there is nobody else, one that was granted no more than to take part.
+    """
     return min(
-        room.participants.values(), key=lambda person: (not person.is_moderator, person.id in room.suspended)
+        room.participants.values(),
+        key=lambda person: (not person.is_moderator, _is_stopgap(person), person.id in room.suspended),
     )
 
 
@@ -396,7 +451,7 @@ def _make_host(room: Room, person: Participant) -> Effects:
 
 
 def _end(room: Room) -> Effects:
-    """Nobody is left: those who wait are sent away (R26)."""
+    """Nobody is left: those who wait are sent away (R26), and the next meeting reads nothing of this."""
     effects: Effects = []
     for person in room.waiting.values():
         effects += _forget_suspension(room, person)
@@ -404,6 +459,7 @@ def _end(room: Room) -> Effects:
         effects.append(Close(person.id, CloseCode.MEETING_ENDED, "meeting ended"))
     room.waiting.clear()
     room.locked_by = None
+    room.chat = History()
     return effects
 
 

@@ -1,14 +1,14 @@
 """Who may ask for what: the one table that joins a request to the role it needs and the verb it becomes.
 
 Joining and leaving change who is in a room and stand in ``room``; talk (offers, answers, ICE candidates,
-chat) changes nothing in it and never comes here.
+chat) changes nothing in it and never comes here. A chat that is kept stands in ``chat``.
 """
 
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
-from mikroroom.core import moderation
+from mikroroom.core import chat, moderation
 from mikroroom.core.effects import Effects, send
 from mikroroom.core.room import Participant, Policy, Room, updated
 from mikroroom.protocol import events, requests
@@ -81,6 +81,8 @@ RULES: dict[type[requests.Message], tuple[Role, Verb]] = {
     requests.UpdateState: (Role.PARTICIPANT, update_state),
     requests.RaiseHand: (Role.PARTICIPANT, raise_hand),
     requests.LowerHand: (Role.PARTICIPANT, lower_hand),
+    # Its own condition depends on whose message it is.
+    requests.DeleteMessage: (Role.PARTICIPANT, chat.delete_message),
     requests.StartRecording: (Role.MODERATOR, moderation.start_recording),
     requests.StopRecording: (Role.MODERATOR, moderation.stop_recording),
     requests.ModeratorAction: (Role.MODERATOR, moderation.moderate),

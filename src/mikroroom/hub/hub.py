@@ -11,8 +11,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from math import ceil
 from random import Random
 
-from msgspec import UNSET
-
 from mikroroom.clock import steady_ms, wall_ms
 from mikroroom.core import room as rooms
 from mikroroom.core.effects import Effects, Lapsed, Send, WrongToken
@@ -21,6 +19,8 @@ from mikroroom.core.resume import lose
 from mikroroom.core.room import Policy
 from mikroroom.core.rules import act, moderates
 from mikroroom.core.secrets import new_id
+from mikroroom.hub.chat import Chats, unseated
+from mikroroom.hub.doorkeeper import Doorkeeper, Hook
 from mikroroom.hub.limits import Limits, LocalCounts
 from mikroroom.hub.lobby import Lobby
 from mikroroom.hub.renewals import TOGETHER, Renewals
@@ -31,7 +31,7 @@ from mikroroom.logs import Line
 from mikroroom.meters import Meters
 from mikroroom.protocol import events, requests
 from mikroroom.protocol.answers import IceConfiguration
-from mikroroom.protocol.codec import HEADROOM, TYPE_OF, Frame, frame, offerer_of, to_event
+from mikroroom.protocol.codec import HEADROOM, TYPE_OF, Frame, frame, offerer_of, stamped, to_event
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
 from mikroroom.protocol.requests import Request
 from mikroroom.settings import Settings
@@ -62,6 +62,7 @@ class Hub:
         policy: Policy,
         random: Random,
         *,
+        authorize_join: Hook | None = None,
         meters: Meters | None = None,
         clock: Callable[[], int] = steady_ms,
         ticks: Callable[[], float] = time.monotonic,
@@ -81,12 +82,15 @@ class Hub:
         self._scratch: Frame = bytearray(HEADROOM)
         self._policy = policy
         self._store = store
+        self._chats = Chats(store, policy, wall)
         self.counts = store.counts(LocalCounts(self.limits, clock))
+        self.doorkeeper = Doorkeeper(settings, authorize_join, limits=self.limits, clock=clock, wall=wall)
         self.lobby = Lobby(
             settings,
             store,
             limits=self.limits,
             counts=self.counts,
+            doorkeeper=self.doorkeeper,
             policy=policy,
             random=random,
             clock=clock,
@@ -181,12 +185,19 @@ class Hub:
         return self._store.keeps()
 
     def connect(
-        self, connection: Connection, address: str, opened_at: int, *, is_extra: bool = False
+        self,
+        connection: Connection,
+        address: str,
+        opened_at: int,
+        *,
+        is_extra: bool = False,
+        handshake: object = None,
     ) -> Session:
         """A client has connected, and was counted at that time (R30): ``is_extra`` if only to come back."""
         self.meters.connections_opened += 1
         session = Session(self, connection, address, opened_at)
         session.is_extra = is_extra
+        session.handshake = handshake
         session.expect_join(self.settings.join_timeout, self._give_up)
         return session
 
@@ -202,8 +213,7 @@ class Hub:
                 self._relay(session, request)
                 return None
             case requests.Chat():
-                self._chat(session, request)
-                return None
+                return self._chats.say(session, request)
             case requests.Join():
                 return at_once(self._join(session, request))
             case requests.Leave():
@@ -211,7 +221,7 @@ class Hub:
             case _:
                 participant_id, code = session.id, session.code
                 if session.audience is None or participant_id is None or code is None:
-                    raise _unseated(session)
+                    raise unseated(session)
                 step = self._store.transact(
                     code, lambda room, now: act(room, participant_id, request, now, self._policy)
                 )
@@ -242,8 +252,7 @@ class Hub:
         for effect in effects:
             match effect:
                 case Send(to, event):
-                    event.timestamp = now
-                    encoded = frame(event)
+                    encoded = stamped(event, now)
                     for participant_id in to:
                         heard.setdefault(participant_id, []).append(encoded)
                 case WrongToken(participant_id):
@@ -295,14 +304,14 @@ class Hub:
         """To one other participant, unread (R14)."""
         audience = session.audience
         if audience is None or session.code is None or session.id is None:
-            raise _unseated(session)
+            raise unseated(session)
         if request.timestamp is None:
             request.timestamp = self.wall()
         target = audience.get(request.target_id)
         if target is not None:
             target.relay(to_event(request, session.code, session.id), self._scratch)
         elif audience.far is not None and request.target_id in audience.far:
-            audience.far.relay(to_event(request, session.code, session.id))
+            audience.far.relay(to_event(request, session.code, session.id), request.target_id)
         else:
             raise Refusal(ErrorCode.TARGET_NOT_FOUND, "`targetId` is nobody in this room")
         if self._setup.offers and type(request) is requests.Answer:
@@ -313,36 +322,13 @@ class Hub:
         elif self._setup.answers and type(request) is requests.IceCandidate:
             self._setup.found(request.target_id, session.id, self.ticks())
 
-    def _chat(self, session: Session, request: requests.Chat) -> None:
-        """To everyone in the room, the sender included (R15)."""
-        audience = session.audience
-        if audience is None or session.code is None or session.id is None:
-            raise _unseated(session)
-        # The stamp names the message, so one sender's never repeats.
-        stamp = session.last_stamp = max(self.wall(), session.last_stamp + 1)
-        encoded = frame(
-            events.Chat(
-                session.code,
-                session.id,
-                request.text,
-                f"{stamp}-{session.id}",
-                request.reply_to or UNSET,
-                timestamp=stamp,
-            )
-        )
-        if audience.far is not None:
-            # First: if they cannot be told, nobody is.
-            audience.far.tell(encoded)
-        for listener in audience.values():
-            listener.send(encoded)
-
     async def _join(self, session: Session, request: requests.Join) -> None:
         if session.is_closed:
             raise Refusal(ErrorCode.NOT_IN_ROOM, "The connection was closed before this was done")
         if request.resume_token is not None:
             await self._resume(session, request, request.resume_token)
             return
-        visit = self.lobby.visit(request, session.address, lambda: session.is_closed)
+        visit = self.lobby.visit(request, session.address, lambda: session.is_closed, session.handshake)
         _check_absent(session)
         if session.is_extra and await self.counts.is_crowded(session.address):
             # Else whoever joins only to be lost could open any number.
@@ -462,12 +448,6 @@ class Hub:
 def _check_absent(session: Session) -> None:
     if session.id is not None:
         raise Refusal(ErrorCode.ALREADY_JOINED, "This connection is in a room; send `leave` first")
-
-
-def _unseated(session: Session) -> Refusal:
-    """Why someone who is no participant may not speak."""
-    what = "Wait to be admitted first" if session.id is not None else "Join a room first"
-    return Refusal(ErrorCode.NOT_IN_ROOM, what)
 
 
 def _ice_source(settings: Settings) -> IceSource:

@@ -6,23 +6,26 @@ from typing import NamedTuple
 
 from mikroroom.core import room as rooms
 from mikroroom.core import secrets
+from mikroroom.core.invites import is_invite
 from mikroroom.core.resume import Returner, resume
 from mikroroom.core.room import Newcomer, Policy, ProofNeeded, Room
+from mikroroom.hub.doorkeeper import Doorkeeper, NotGranted
 from mikroroom.hub.hashing import Hasher
 from mikroroom.hub.limits import Limits
 from mikroroom.hub.steps import settled
 from mikroroom.protocol.answers import CreatedRoom
 from mikroroom.protocol.codes import ErrorCode, Refusal
-from mikroroom.protocol.requests import CreateRoom, Join
+from mikroroom.protocol.requests import NAME_MISSING, CreateRoom, Join
 from mikroroom.settings import Settings
 from mikroroom.stores.port import CodeTaken, Counts, Store
 
 
 class Visit(NamedTuple):
-    """Someone at the door: who, with which wish, and whether its connection is gone meanwhile."""
+    """Someone at the door: who, with which wish, how it came, and whether it has gone meanwhile."""
 
     newcomer: Newcomer
     request: Join
+    handshake: object
     is_gone: Callable[[], bool]
 
 
@@ -36,6 +39,7 @@ class Lobby:
         *,
         limits: Limits,
         counts: Counts,
+        doorkeeper: Doorkeeper,
         policy: Policy,
         random: Random,
         clock: Callable[[], int],
@@ -44,6 +48,7 @@ class Lobby:
         self._store = store
         self._limits = limits
         self._counts = counts
+        self._doorkeeper = doorkeeper
         self._policy = policy
         self._random = random
         self._clock = clock
@@ -53,7 +58,9 @@ class Lobby:
         """Let the hashing threads end."""
         self._hasher.close()
 
-    def visit(self, request: Join, address: str, is_gone: Callable[[], bool]) -> Visit:
+    def visit(
+        self, request: Join, address: str, is_gone: Callable[[], bool], handshake: object = None
+    ) -> Visit:
         """Someone comes to the door, under an id of the server's making (R10).
 
         Raises:
@@ -69,16 +76,19 @@ class Lobby:
             creator_token=request.creator_token or None,
             resume_token=secrets.new_token(self._random) if may_resume else None,
         )
-        return Visit(newcomer, request, is_gone)
+        return Visit(newcomer, request, handshake, is_gone)
 
     async def join(self, visit: Visit) -> None:
-        """Let someone into a room, or make it (R4 to R7). Waits for a hash, or a store far away, if at all.
+        """Let someone into a room, or make it (R4 to R7).
+
+        Waits for the site's word, a hash, or a store far away, if at all.
 
         Raises:
-            Refusal: as ``core.room.join``; ROOM_NOT_FOUND; RATE_LIMITED after too many failed guesses or room
-                creations; ROOM_LIMIT.
+            Refusal: as ``core.room.join`` and ``Doorkeeper.grant``; ROOM_NOT_FOUND; RATE_LIMITED after too
+                many failed guesses or room creations; ROOM_LIMIT.
         """
         await self._check_guesses(visit.newcomer.address)
+        await self._grant(visit)
         attempt = self._enter
         while True:
             try:
@@ -89,7 +99,7 @@ class Lobby:
             except CodeTaken:  # someone was faster: enter as anyone else would (R5)
                 attempt = self._enter
             except Refusal as refusal:
-                if refusal.code is not ErrorCode.ROOM_NOT_FOUND or not visit.request.is_host:
+                if refusal.code is not ErrorCode.ROOM_NOT_FOUND or not _makes_room(visit):
                     if _is_failed_guess(refusal, visit.newcomer):
                         await self._take_guess(visit.newcomer.address)
                     raise
@@ -162,6 +172,26 @@ class Lobby:
             await self._take_guess(returner.address)
         return Refusal(ErrorCode.RESUME_FAILED, "Nobody can come back with this `resumeToken`; join afresh")
 
+    async def _grant(self, visit: Visit) -> None:
+        """Find out what somebody is granted before it comes to the door. An invite is the room's to know."""
+        newcomer, request = visit.newcomer, visit.request
+        if request.token and is_invite(request.token):
+            newcomer.invite = request.token
+        else:
+            try:
+                newcomer.grant = await self._doorkeeper.grant(
+                    visit.handshake, request.room_id, request.name, request.token
+                )
+            except NotGranted as refusal:
+                if refusal.is_guess:
+                    await self._take_guess(newcomer.address)
+                raise
+            newcomer.name = newcomer.grant.name or newcomer.name
+        if not newcomer.name:
+            raise Refusal(ErrorCode.INVALID_MESSAGE, NAME_MISSING)
+        if visit.is_gone():
+            raise Refusal(ErrorCode.NOT_IN_ROOM, "The connection was closed before this was decided")
+
     async def _enter(self, visit: Visit) -> None:
         await settled(
             self._store.transact(
@@ -217,6 +247,12 @@ class Lobby:
             raise _too_many_guesses()
 
 
+def _makes_room(visit: Visit) -> bool:
+    """Whether somebody wants a room to begin, and may have that. An invite is to a room that there is."""
+    newcomer = visit.newcomer
+    return bool(visit.request.is_host) and newcomer.invite is None and newcomer.grant.makes_rooms
+
+
 def _too_many_guesses() -> Refusal:
     return Refusal(ErrorCode.RATE_LIMITED, "Too many wrong codes or passwords; try again in a minute")
 
@@ -230,4 +266,4 @@ def _is_failed_guess(refusal: Refusal, newcomer: Newcomer) -> bool:
         return newcomer.password is not None
     if refusal.code is ErrorCode.WAITING_ROOM_FULL:
         return newcomer.creator_token is not None
-    return refusal.code is ErrorCode.ROOM_NOT_FOUND
+    return refusal.code in {ErrorCode.ROOM_NOT_FOUND, ErrorCode.INVALID_TOKEN}

@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterator, Mapping
 from msgspec import Struct
 
 from mikroroom.core.effects import Close, Gone, Held, Resumed, Seated, Suspended
+from mikroroom.hub.chat import unheard
 from mikroroom.hub.limits import Limits
 from mikroroom.hub.mailbox import Capacity, Mailbox
 from mikroroom.hub.renewals import Renewals
 from mikroroom.hub.session import Audience, Session
 from mikroroom.logs import Line
 from mikroroom.meters import Meters
-from mikroroom.protocol.codec import Frame, frame
+from mikroroom.protocol.codec import Frame, stamped
 from mikroroom.protocol.codes import CloseCode
-from mikroroom.protocol.events import Event
 from mikroroom.settings import Settings
 from mikroroom.stores.port import Counts, Far, Kept, Store
 
@@ -209,7 +209,7 @@ class Roster:
             else:
                 self._seat(participant_id, arrival.seats)
         if arrival.heard or said:
-            mailbox.send_all([*arrival.heard, *said])
+            mailbox.send_all(unheard([*arrival.heard, *said], arrival.comeback))
 
     def part_with(self, participant_id: str, reason: CloseCode) -> Kept | None:
         """Someone's place is on another worker now. Returns what it was told; closes its connection here."""
@@ -365,16 +365,16 @@ class Roster:
     def _resume(self, mailbox: Mailbox, session: Session, effect: Resumed, last_seq: int, now: int) -> None:
         """Someone who is back hears what it missed, or all there is (R42)."""
         missed = None if effect.is_restart else mailbox.since(last_seq)
-        anew: list[Frame] = []
-        if missed is None:
-            said = mailbox.start_anew(last_seq)
-            anew = [*(_stamped(event, now) for event in effect.overview), *said]
         own = effect.own
         own.resumed = True
         own.replayed = missed is not None
+        anew: list[Frame] = []
+        if missed is None:
+            said = unheard(mailbox.start_anew(last_seq), effect)
+            anew = [*(stamped(event, now) for event in effect.overview), *said]
         own.last_client_seq = mailbox.last_client_seq
         own.seq = mailbox.count - len(missed or ())
-        session.send_all([_stamped(own, now), *(missed or ())])
+        session.send_all([stamped(own, now), *(missed or ())])
         if anew:
             mailbox.send_all(anew)
         self._meters.resumes["snapshot" if missed is None else "replay"] += 1
@@ -440,11 +440,6 @@ class _Kept(Mapping[str, Kept]):
 
     def __len__(self) -> int:
         return len(self._mailboxes)
-
-
-def _stamped(event: Event, now: int) -> Frame:
-    event.timestamp = now
-    return frame(event)
 
 
 def _log(what: str, person: Person) -> None:

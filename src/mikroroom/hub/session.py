@@ -102,7 +102,7 @@ class Session:
 
     ``id`` and ``code`` are set while it is a participant or a waiting participant, ``audience`` while it is
     a participant: everyone of its room who can be reached here. One that may come back has a ``mailbox``, and
-    is spoken to through that.
+    is spoken to through that. ``handshake`` is kept for the site, if that wants to see it.
     """
 
     __slots__ = (
@@ -122,6 +122,7 @@ class Session:
         "audience",
         "code",
         "connection",
+        "handshake",
         "id",
         "is_closed",
         "is_ended",
@@ -145,6 +146,7 @@ class Session:
         self.is_closed = False
         self.is_ended = False
         self.is_extra = False
+        self.handshake: object = None
         self.last_stamp = 0
         self.allowance = Bucket(settings.message_burst, settings.messages_per_second, hub.ticks())
         self._refused = Tally(settings.refused_messages, REFUSED_PERIOD)

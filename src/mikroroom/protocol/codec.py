@@ -39,6 +39,7 @@ HEADROOM = 14
 _request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _envelope_decoder = msgspec.json.Decoder(_Envelope)
 _event_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+_chat_decoder = msgspec.json.Decoder(events.Chat)
 _room_decoder = msgspec.json.Decoder(CreateRoom)
 _encoder = msgspec.json.Encoder()
 
@@ -80,8 +81,11 @@ RELAYS: Mapping[type, Callable[[Any, str, str], events.Relay]] = {
 
 # The first bytes of all that is talk: the type comes first.
 _TALK = tuple(
-    f'{{"type":"{TYPE_OF[talk]}",'.encode() for talk in (events.Chat, *events.Relay.__subclasses__())
+    f'{{"type":"{TYPE_OF[talk]}",'.encode()
+    for talk in (events.Chat, events.MessageDeleted, *events.Relay.__subclasses__())
 )
+
+_CHAT = f'{{"type":"{TYPE_OF[events.Chat]}",'.encode()
 
 # How an offer begins, up to the id of the one who offers, which ends with a quotation mark.
 _OFFER = f'{{"type":"{TYPE_OF[events.Offer]}",'.encode()
@@ -162,6 +166,12 @@ def frame(event: events.Message, into: Frame | None = None) -> Frame:
     return into
 
 
+def stamped(event: events.Message, now: int) -> Frame:
+    """Likewise, of an event that goes out now; a chat has a time already, by which it is named."""
+    event.timestamp = event.timestamp or now
+    return frame(event)
+
+
 def to_frame(text: bytes | memoryview) -> Frame:
     """A message that is encoded already."""
     whole = bytearray(HEADROOM + len(text))
@@ -180,8 +190,15 @@ def unnumbered(frame: Frame | bytes) -> Frame:
 
 
 def is_talk(frame: Frame | bytes) -> bool:
-    """Whether someone says this, and it changes nothing in the room: chat and relays."""
+    """Whether someone says this, or takes it back, and it changes nothing in the room: chat and relays."""
     return frame.startswith(_TALK, HEADROOM)
+
+
+def read_message_id(frame: Frame | bytes) -> str | None:
+    """Which message this is, if it is a chat."""
+    if not frame.startswith(_CHAT, HEADROOM):
+        return None
+    return _chat_decoder.decode(memoryview(frame)[HEADROOM:]).message_id
 
 
 def offerer_of(frame: Frame | bytes) -> str | None:

@@ -1,7 +1,8 @@
 """What the server sends: one tagged struct per message type, and their union ``Event``.
 
-Whoever builds an event leaves ``timestamp`` alone: the hub stamps it as it goes out. Fields that the
-reference does not know are additive, and left out of the JSON where they say nothing (``UNSET``).
+Whoever builds an event leaves ``timestamp`` alone: the hub stamps it as it goes out. Only a relay and a chat
+have a time of their own. Fields that the reference does not know are additive, and left out of the JSON where
+they say nothing (``UNSET``).
 """
 
 from typing import Annotated, Any
@@ -130,11 +131,25 @@ class RecordingStopped(Message, tag="recording-stopped"):
 
 
 class Chat(Message, tag="chat"):
-    """A text from a participant to the room (R15). ``message_id`` is ``<timestamp>-<participant_id>``."""
+    """A text from a participant to the room (R15), or to ``target_id`` alone.
+
+    ``message_id`` is ``<timestamp>-<participant_id>``: it has its time before it goes out. One that
+    ``is_history`` was said before who hears it was there, by someone of that ``name``.
+    """
 
     text: str = ""
     message_id: str = ""
     reply_to: str | UnsetType = UNSET
+    target_id: str | UnsetType = UNSET
+    is_history: bool | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+
+
+class MessageDeleted(Message, tag="message-deleted"):
+    """A chat message was taken back, by who wrote it or by a moderator."""
+
+    message_id: str = ""
+    deleted_by: str = ""
 
 
 class Relay(Message):
@@ -241,6 +256,7 @@ Event = (
     | RecordingStarted
     | RecordingStopped
     | Chat
+    | MessageDeleted
     | Offer
     | Answer
     | IceCandidate

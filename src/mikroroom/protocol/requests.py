@@ -11,10 +11,11 @@ from typing import Annotated, Literal
 from msgspec import Meta, Raw, Struct
 
 NAME_LENGTH = 64
+NAME_MISSING = "Object missing required field `name`"
 TEXT_LENGTH = 4_000
 
 # Control characters, line and paragraph separators, and what turns the direction of the text around it (R8).
-_REFUSED_IN_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+REFUSED_IN_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 _CODE = re.compile("[A-Za-z0-9]{6}")
 # Letters and symbols that show nothing: Hangul fillers, the empty Braille pattern.
@@ -29,6 +30,9 @@ Count = Annotated[int, Meta(ge=0, le=2**53)]
 # What is counted on from here must stay a number that every client can read.
 Seq = Annotated[int, Meta(ge=0, le=2**52)]
 Token = Annotated[str, Meta(max_length=256)]
+JoinToken = Annotated[str, Meta(max_length=4_096)]
+# ``<timestamp>-<participantId>`` (R15). The look ahead: in Python ``$`` would let a line end follow.
+MessageId = Annotated[str, Meta(pattern=r"^[0-9]{1,16}-[0-9A-Za-z-]{1,64}(?!\n)$")]
 
 # What the schemas of the contracts say beyond what is checked on the way in.
 RoomCode = Annotated[
@@ -52,6 +56,7 @@ class Join(Message, tag="join"):
 
     With ``resume`` one's place is kept when the connection is lost (R40); with ``resume_token`` one takes it
     again (R42): ``last_seq`` is the last number heard, ``restart`` says that all before is forgotten.
+    ``token`` is a join token or an invite: it says who one is, and may bring the name as well.
     """
 
     room_id: RoomCode
@@ -64,6 +69,7 @@ class Join(Message, tag="join"):
     resume_token: Token | None = None
     last_seq: Seq | None = None
     restart: bool | None = None
+    token: JoinToken | None = None
 
     def __post_init__(self) -> None:
         """Bring the code to upper case (R1) and hold the name to R8.
@@ -74,8 +80,8 @@ class Join(Message, tag="join"):
         self.room_id = _code(self.room_id)
         if self.name is not None:
             self.name = _name(self.name)
-        elif self.resume_token is None:
-            raise ValueError("Object missing required field `name`")
+        elif self.resume_token is None and not self.token:
+            raise ValueError(NAME_MISSING)
 
 
 class Leave(Message, tag="leave"):
@@ -139,10 +145,17 @@ class QualityChange(Relay, tag="quality-change"):
 
 
 class Chat(Message, tag="chat"):
-    """A text for everyone in the room (R15)."""
+    """A text for everyone in the room (R15), or for ``target_id`` alone."""
 
     text: Annotated[str, Meta(min_length=1, max_length=TEXT_LENGTH)]
     reply_to: Annotated[str, Meta(max_length=128)] | None = None
+    target_id: Id | None = None
+
+
+class DeleteMessage(Message, tag="delete-message"):
+    """Takes a chat message back: one's own, or as a moderator anyone's."""
+
+    message_id: MessageId
 
 
 class UpdateState(Message, tag="participant-updated"):
@@ -211,6 +224,7 @@ Request = (
     | FileChunk
     | QualityChange
     | Chat
+    | DeleteMessage
     | UpdateState
     | RaiseHand
     | LowerHand
@@ -241,15 +255,18 @@ def _name(text: str) -> str:
     name = text.strip()
     if not 1 <= len(name) <= NAME_LENGTH:
         raise ValueError(f"`name` must be 1 to {NAME_LENGTH} characters after trimming")
-    if _REFUSED_IN_NAMES.search(name):
+    if REFUSED_IN_NAMES.search(name):
         raise ValueError("`name` must not contain control or text-direction characters")
-    if all(_is_invisible(character) for character in name):
+    if not is_visible(name):
         raise ValueError("`name` must have at least one visible character")
     return name
 
 
-def _is_invisible(character: str) -> bool:
-    return character in _BLANKS or unicodedata.category(character) in _INVISIBLE
+def is_visible(text: str) -> bool:
+    """Whether there is anything in it that one can see."""
+    return not all(
+        character in _BLANKS or unicodedata.category(character) in _INVISIBLE for character in text
+    )
 
 
 def _code(text: str) -> str:

@@ -9,7 +9,7 @@ from mikroroom.core.effects import Effects
 from mikroroom.core.room import Room
 from mikroroom.protocol.codec import Frame
 from mikroroom.protocol.codes import CloseCode
-from mikroroom.protocol.events import Relay
+from mikroroom.protocol.events import Chat, Relay
 
 # Nothing to wait for, or something to await where the answer is not there yet: a store that is far away,
 # a disk. Either way a refusal is raised, not returned.
@@ -46,8 +46,8 @@ class Far(Protocol):
     def __contains__(self, participant_id: object) -> bool:
         """Whether this one is among them."""
 
-    def relay(self, event: Relay) -> None:
-        """Pass on what is for one of them, ``event.target_id``, alone.
+    def relay(self, event: Relay | Chat, target_id: str) -> None:
+        """Pass on what is for one of them alone.
 
         Raises:
             Refusal: SERVER_ERROR, too much is waiting to be passed on.

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from starlette.endpoints import WebSocketEndpoint
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 
@@ -11,7 +12,7 @@ from mikroroom.hub.hub import Hub
 from mikroroom.hub.session import Connection, Session
 from mikroroom.protocol.codes import CloseCode
 from mikroroom.transport.answers import error, stopping, too_many
-from mikroroom.transport.clients import client_of, origin_refusal
+from mikroroom.transport.clients import client_of, origin_refusal, token_refusal
 from mikroroom.transport.connection import AsgiConnection
 from mikroroom.transport.direct import offer_in
 from mikroroom.transport.frames import SERVER_ERROR
@@ -40,6 +41,7 @@ class SignalingEndpoint(WebSocketEndpoint):
         self._address = client_of(websocket, state.trusted)
         refusal = (
             origin_refusal(websocket, self._hub, self._address)
+            or token_refusal(websocket)
             or stopping(self._hub)
             or await self._over_limit()
         )
@@ -78,7 +80,13 @@ class SignalingEndpoint(WebSocketEndpoint):
             self._session.end()
 
     def _open_session(self, connection: Connection) -> Session:
-        self._session = self._hub.connect(connection, self._address, self._opened_at, is_extra=self._is_extra)
+        self._session = self._hub.connect(
+            connection,
+            self._address,
+            self._opened_at,
+            is_extra=self._is_extra,
+            handshake=HTTPConnection(self.scope) if self._hub.doorkeeper.is_asked else None,
+        )
         return self._session
 
     async def _serve_directly(self, websocket: WebSocket, offer: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ import msgspec
 
 from mikroroom.protocol.codec import HEADROOM, Frame, encode
 from mikroroom.protocol.codes import ErrorCode, Refusal
-from mikroroom.protocol.events import Relay
+from mikroroom.protocol.events import Chat, Relay
 from mikroroom.stores.port import Kept
 from mikroroom.stores.redis.link import Link
 from mikroroom.stores.redis.wire import Argument, OutOfReach, Piece
@@ -63,10 +63,10 @@ class Post:
         self.missed = asyncio.Event()
         """Set when a room or an inbox was not there."""
 
-    def relay(self, worker: str, code: str, version: int, event: Relay) -> None:
+    def relay(self, worker: str, code: str, version: int, event: Relay | Chat, target_id: str) -> None:
         """To one participant, who is on that worker as of that version. Raises ``Refusal``: SERVER_ERROR."""
         self._check()
-        self._add(worker, "r", code, event.target_id, encode(event), version)
+        self._add(worker, "r", code, target_id, encode(event), version)
 
     def tell(self, workers: Iterable[str], code: str, version: int, said: Frame) -> None:
         """To everyone in the room elsewhere, as of that version. Raises as ``relay``.
@@ -159,9 +159,9 @@ class FarSide:
     def __contains__(self, participant_id: object) -> bool:
         return participant_id in self._homes
 
-    def relay(self, event: Relay) -> None:
+    def relay(self, event: Relay | Chat, target_id: str) -> None:
         """See ``stores.port.Far``."""
-        self._post.relay(self._homes[event.target_id], self._code, self._version, event)
+        self._post.relay(self._homes[target_id], self._code, self._version, event, target_id)
 
     def tell(self, frame: Frame) -> None:
         """See ``stores.port.Far``."""

@@ -14,7 +14,7 @@
  *   isHost?: boolean | null, creatorToken?: string | null,
  *   maxParticipants?: number | null, resume?: boolean | null,
  *   resumeToken?: string | null, lastSeq?: number | null, restart?: boolean | null,
- *   timestamp?: number | null, clientSeq?: number | null}} JoinRequest
+ *   token?: string | null, timestamp?: number | null, clientSeq?: number | null}} JoinRequest
  */
 
 /**
@@ -65,9 +65,15 @@
  */
 
 /**
- * A text for everyone in the room.
- * @typedef {{type: "chat", text: string, replyTo?: string | null, timestamp?: number | null,
- *   clientSeq?: number | null}} ChatRequest
+ * A text for everyone in the room; with a targetId for that participant alone.
+ * @typedef {{type: "chat", text: string, replyTo?: string | null, targetId?: string | null,
+ *   timestamp?: number | null, clientSeq?: number | null}} ChatRequest
+ */
+
+/**
+ * Takes a chat message back: one's own, or as a moderator anyone's.
+ * @typedef {{type: "delete-message", messageId: string, timestamp?: number | null,
+ *   clientSeq?: number | null}} DeleteMessageRequest
  */
 
 /**
@@ -215,9 +221,18 @@
  */
 
 /**
- * A text from a participant to the room.
+ * A text from a participant to the room; with a targetId to that participant alone. What was said before one
+ * came has isHistory, and the name of who said it.
  * @typedef {{type: "chat", roomId: string, participantId: string, text: string,
- *   messageId: string, replyTo?: string, timestamp: number, seq?: number}} ChatMessage
+ *   messageId: string, replyTo?: string, targetId?: string, isHistory?: boolean,
+ *   name?: string, timestamp: number, seq?: number}} ChatMessage
+ */
+
+/**
+ * A chat message was taken back, by who wrote it or by a moderator: clients remove it. Who does not know it has
+ * nothing to do.
+ * @typedef {{type: "message-deleted", roomId: string, participantId: string,
+ *   messageId: string, deletedBy: string, timestamp: number, seq?: number}} MessageDeletedMessage
  */
 
 /**
@@ -286,7 +301,7 @@
  * @typedef {"ROOM_FULL" | "INVALID_PASSWORD" | "ROOM_NOT_FOUND" | "UNAUTHORIZED" |
  *   "INVALID_MESSAGE" | "NOT_IN_ROOM" | "ALREADY_JOINED" | "TARGET_NOT_FOUND" |
  *   "RATE_LIMITED" | "ROOM_LIMIT" | "WAITING_ROOM_FULL" | "RESUME_FAILED" |
- *   "SERVER_ERROR"} ErrorCode
+ *   "INVALID_TOKEN" | "BANNED" | "SERVER_ERROR"} ErrorCode
  */
 
 /**
@@ -297,18 +312,20 @@
 /**
  * @typedef {JoinRequest | LeaveRequest | OfferRequest | AnswerRequest | IceCandidateRequest |
  *   FileOfferRequest | FileAnswerRequest | FileChunkRequest | QualityChangeRequest |
- *   ChatRequest | UpdateStateRequest | RaiseHandRequest | LowerHandRequest |
- *   StartRecordingRequest | StopRecordingRequest | ModeratorActionRequest |
- *   LockRoomRequest | UnlockRoomRequest | AdmitUserRequest | RejectUserRequest} Request
+ *   ChatRequest | DeleteMessageRequest | UpdateStateRequest | RaiseHandRequest |
+ *   LowerHandRequest | StartRecordingRequest | StopRecordingRequest |
+ *   ModeratorActionRequest | LockRoomRequest | UnlockRoomRequest | AdmitUserRequest |
+ *   RejectUserRequest} Request
  */
 
 /**
  * @typedef {ParticipantJoinedMessage | ParticipantUpdatedMessage | ParticipantLeftMessage |
  *   WaitingRoomMessage | ModeratorActionMessage | RoomLockedMessage |
  *   RoomUnlockedMessage | RejectUserMessage | RaiseHandMessage | LowerHandMessage |
- *   RecordingStartedMessage | RecordingStoppedMessage | ChatMessage | OfferMessage |
- *   AnswerMessage | IceCandidateMessage | FileOfferMessage | FileAnswerMessage |
- *   FileChunkMessage | QualityChangeMessage | IceServersMessage | ErrorMessage} Message
+ *   RecordingStartedMessage | RecordingStoppedMessage | ChatMessage |
+ *   MessageDeletedMessage | OfferMessage | AnswerMessage | IceCandidateMessage |
+ *   FileOfferMessage | FileAnswerMessage | FileChunkMessage | QualityChangeMessage |
+ *   IceServersMessage | ErrorMessage} Message
  */
 
 export {};

@@ -153,9 +153,17 @@ export class Signaling extends Emitter {
     this.#lose(new ClosedError(1006, "The network was lost"));
   }
 
-  /** @param {string} text @param {string} [replyTo] the `messageId` that it answers */
-  chat(text, replyTo) {
-    this.send({ type: "chat", text, ...(replyTo ? { replyTo } : {}) });
+  /**
+   * @param {string} text @param {string} [replyTo] the `messageId` that it answers
+   * @param {string} [targetId] for whom alone it is; empty for everyone
+   */
+  chat(text, replyTo, targetId) {
+    this.send({ type: "chat", text, ...(replyTo ? { replyTo } : {}), ...(targetId ? { targetId } : {}) });
+  }
+
+  /** Take a message back: one's own, or as a moderator anybody's. @param {string} messageId */
+  deleteMessage(messageId) {
+    this.send({ type: "delete-message", messageId });
   }
 
   /** @param {{isMuted?: boolean, isVideoOff?: boolean, isHandRaised?: boolean}} state */

@@ -6,11 +6,19 @@
 /** @import { Notices } from "./notices.js" */
 import { button, copy, find, name, part, show, write } from "./dom.js";
 import { withLinks } from "./links.js";
+import { Recipients } from "./recipients.js";
 
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const UNITS = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
 /** Messages that stay on the page. */
 const KEPT = 500;
+const DELETED = "This message was deleted";
+
+/**
+ * A message on the page. `isFor` is empty for everyone, else the id of the other one to whom it is known.
+ *
+ * @typedef {{name: string, text: string, item: HTMLElement, isFor: string, replyTo?: string}} Said
+ */
 
 /** What is said and handed over in a meeting. */
 export class Chat {
@@ -25,7 +33,8 @@ export class Chat {
   #room;
   #peers;
   #notices;
-  /** @type {Map<string, {name: string, text: string}>} What can be replied to, by message id. */
+  #recipients;
+  /** @type {Map<string, Said>} What can be replied to and deleted, by message id. */
   #said = new Map();
   #replyTo = "";
   /** @type {Set<string>} Addresses of files that can be saved. */
@@ -45,10 +54,13 @@ export class Chat {
     this.#room = room;
     this.#peers = peers;
     this.#notices = notices;
+    this.#recipients = new Recipients(room);
     this.#list.replaceChildren();
     this.#text.value = "";
     this.#reply("");
     signaling.on("chat", (message) => this.#hear(message));
+    signaling.on("message-deleted", ({ messageId }) => this.#remove(messageId));
+    room.on("change", () => this.#list.classList.toggle("moderated", room.isModerator));
     peers.on("peer", (peer) => peer.on("file", (file) => this.#receive(peer.id, file)));
     this.#form.onsubmit = (event) => {
       event.preventDefault();
@@ -83,8 +95,12 @@ export class Chat {
   #say() {
     const text = this.#text.value.trim();
     if (!text) return;
+    if (this.#recipients.isGone) {
+      this.#notices.tell(`${this.#recipients.name} has left. Choose for whom this is.`);
+      return;
+    }
     try {
-      this.#signaling.chat(text, this.#replyTo || undefined);
+      this.#signaling.chat(text, this.#replyTo, this.#recipients.chosen);
     } catch (error) {
       this.#notices.tell(error instanceof Error ? error.message : String(error));
       return;
@@ -96,22 +112,67 @@ export class Chat {
 
   /** @param {ChatMessage} message */
   #hear(message) {
-    const { participantId, messageId, text, replyTo, timestamp } = message;
-    const author = this.#nameOf(participantId);
+    const { participantId, messageId, text, replyTo, targetId, isHistory, timestamp } = message;
+    // Told all anew, one hears of what is here already.
+    if (this.#said.has(messageId)) return;
+    const author = message.name || this.#nameOf(participantId);
+    const isOwn = participantId === this.#room.self?.id;
+    const isBefore = Boolean(isHistory) && this.#isAtBeginning;
     const item = copy("message-template");
-    this.#sign(item, participantId, timestamp);
+    this.#sign(item, participantId, timestamp, author);
     part(item, ".text").replaceChildren(...withLinks(text));
+    if (targetId) {
+      write(part(item, "[data-only] span"), isOwn ? `Only to ${this.#nameOf(targetId)}` : "Only to you");
+      show(part(item, "[data-only]"), true);
+      item.classList.add("private");
+    }
     const answered = replyTo && this.#said.get(replyTo);
     if (answered) {
       write(part(item, ".quote"), `${answered.name}: ${answered.text}`);
       show(part(item, ".quote"), true);
     }
+    const isFor = targetId ? (isOwn ? targetId : participantId) : "";
     const reply = button(item, "[data-reply]");
     name(reply, `Reply to ${author}`);
     reply.onclick = () => this.#reply(messageId);
-    this.#said.set(messageId, { name: author, text });
+    const remove = button(item, "[data-delete]");
+    name(remove, isOwn ? "Delete your message" : `Delete the message of ${author}`);
+    remove.onclick = () => this.#signaling.deleteMessage(messageId);
+    if (isBefore) this.#divide();
+    this.#said.set(messageId, { name: author, text, item, isFor, replyTo });
     if (this.#said.size > KEPT) this.#said.delete([...this.#said.keys()][0]);
-    this.#add(item, participantId, `New message from ${author}`);
+    item.classList.toggle("before", isBefore);
+    this.#add(item, participantId, isBefore ? "" : `New ${targetId ? "private " : ""}message from ${author}`);
+  }
+
+  /** Whether nothing is here but what was said before. */
+  get #isAtBeginning() {
+    return !this.#list.querySelector(".message:not(.before)");
+  }
+
+  /** What was said before begins here. */
+  #divide() {
+    if (this.#list.querySelector(".divider")) return;
+    const divider = copy("divider-template");
+    write(divider, "Before you came");
+    this.#list.append(divider);
+  }
+
+  /** Somebody has deleted a message. @param {string} messageId */
+  #remove(messageId) {
+    const said = this.#said.get(messageId);
+    if (!said) return;
+    this.#said.delete(messageId);
+    if (this.#replyTo === messageId) this.#reply("");
+    for (const { item, replyTo } of this.#said.values()) {
+      if (replyTo === messageId) write(part(item, ".quote"), DELETED);
+    }
+    const hadFocus = said.item.contains(document.activeElement);
+    said.item.remove();
+    if (!this.#list.querySelector(".before")) this.#list.querySelector(".divider")?.remove();
+    if (!hadFocus) return;
+    this.#log.focus();
+    this.#notices.announce("The message is deleted");
   }
 
   /** @param {string} messageId */
@@ -120,7 +181,10 @@ export class Chat {
     const said = this.#said.get(messageId);
     write(part(this.#quote, "span"), said ? `${said.name}: ${said.text}` : "");
     show(this.#quote, Boolean(said));
-    if (said) this.#text.focus();
+    if (!said) return;
+    // What was said in private is answered so.
+    if (said.isFor) this.#recipients.choose(said.isFor);
+    this.#text.focus();
   }
 
   // Files
@@ -178,7 +242,7 @@ export class Chat {
   /** @param {string} id @param {{name: string, size: number}} info */
   #fileItem(id, info) {
     const item = copy("file-template");
-    this.#sign(item, id, Date.now());
+    this.#sign(item, id, Date.now(), this.#nameOf(id));
     write(part(item, "[data-name]"), info.name);
     write(part(item, "[data-size]"), sizeText(info.size));
     for (const [selector, verb] of [["[data-accept]", "Accept"], ["[data-decline]", "Decline"], ["[data-save]", "Save"]]) {
@@ -197,17 +261,17 @@ export class Chat {
 
   // The log
 
-  /** @param {HTMLElement} item @param {string} id @param {number} timestamp */
-  #sign(item, id, timestamp) {
+  /** @param {HTMLElement} item @param {string} id @param {number} timestamp @param {string} author */
+  #sign(item, id, timestamp, author) {
     const time = find(item, "time", HTMLTimeElement);
     const date = new Date(timestamp);
-    write(part(item, ".by b"), this.#nameOf(id));
+    write(part(item, ".by b"), author);
     write(time, CLOCK.format(date));
     time.dateTime = date.toISOString();
     item.classList.toggle("own", id === this.#room.self?.id);
   }
 
-  /** @param {HTMLElement} item @param {string} id @param {string} news */
+  /** @param {HTMLElement} item @param {string} id @param {string} news empty for what is none */
   #add(item, id, news) {
     const log = this.#log;
     const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
@@ -215,7 +279,7 @@ export class Chat {
     while (this.#list.childElementCount > KEPT) this.#list.firstElementChild?.remove();
     const isOwn = id === this.#room.self?.id;
     if (isAtEnd || isOwn) log.scrollTop = log.scrollHeight;
-    if (isOwn || !this.#panel.hidden) return;
+    if (isOwn || !news || !this.#panel.hidden) return;
     this.unread += 1;
     this.#notices.announce(news);
     this.onUnread();

@@ -228,10 +228,11 @@ export class Meeting {
   }
 
   /** @param {ErrorMessage} refusal */
-  #tellRefusal({ message, requestType }) {
+  #tellRefusal({ code, message, requestType }) {
     // Media finds another way, or says so itself; and a join is answered where it was asked for.
     if (requestType && ["join", "offer", "answer", "ice-candidate"].includes(requestType)) return;
-    this.#notices.tell(message);
+    const isUndelivered = requestType === "chat" && code === "TARGET_NOT_FOUND";
+    this.#notices.tell(isUndelivered ? "Your message was not delivered: its receiver has left." : message);
   }
 
   /** @param {Ending} ending @param {boolean} isByChoice */

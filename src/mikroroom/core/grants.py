@@ -1,0 +1,56 @@
+"""What somebody was granted before it came to the door: by the site that we are part of, or for a token."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from mikroroom.protocol.requests import NAME_LENGTH, REFUSED_IN_NAMES, is_visible
+
+GrantedRole = Literal["participant", "moderator", "host"]
+
+
+class Grant(Struct, frozen=True, kw_only=True):
+    """Who somebody is, and what it may.
+
+    ``name`` is shown instead of the one that it asks for. ``role`` is what it will be: a ``moderator``; a
+    ``host``, who also becomes host of a room that has another, and cannot be kicked; or a ``participant``,
+    who moderates only while nobody else is there to do so, and makes no rooms. None is as everyone without a
+    grant: participant, or host of a room where nobody is. ``subject`` is the site's own id for the person,
+    which the administration and room events tell, and participants never hear. Moderators and hosts do not
+    wait in a locked room; others do unless ``skips_waiting``. Nor are those asked for the room's password
+    who ``skips_password``.
+    """
+
+    name: str | None = None
+    role: GrantedRole | None = None
+    subject: str | None = None
+    skips_password: bool = False
+    skips_waiting: bool = False
+
+    @property
+    def enters(self) -> bool:
+        """Whether it enters where others would have to wait (R20, R24)."""
+        return self.skips_waiting or self.role in {"moderator", "host"}
+
+    @property
+    def makes_rooms(self) -> bool:
+        """Whether a room may begin with it (R4)."""
+        return self.role != "participant"
+
+
+NO_GRANT = Grant()
+
+
+class Denial(Struct, frozen=True):
+    """Somebody may not enter; ``reason`` is what it is told."""
+
+    reason: str = "You may not join this meeting"
+
+
+def fitting_name(name: str | None) -> str | None:
+    """A name from elsewhere as it can be shown here (R8): shortened, and without what is refused in names.
+
+    None where nothing is left that could be seen.
+    """
+    name = REFUSED_IN_NAMES.sub("", name or "").strip()[:NAME_LENGTH].strip()
+    return name if is_visible(name) else None

@@ -1,0 +1,73 @@
+"""Calls into the site's own code: bounded in time, and never in the way of a meeting."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from contextvars import copy_context
+from functools import partial
+from threading import Thread
+from typing import Any
+
+# So many calls that wait for something may be under way on threads; the next ones wait for one to end.
+THREADS = 8
+
+
+class Foreign:
+    """Calls functions that are coroutine functions or not, and waits for them ``timeout`` seconds at most.
+
+    What is no coroutine function may wait for a database, so it gets a thread. Nobody waits for a thread
+    that hangs, the end of the process included; but it is one of few.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._free = asyncio.Semaphore(THREADS)
+
+    async def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What the function returns. Raises what it raises; or TimeoutError."""
+        # In a task of its own: whoever asks may have none yet (``hub.steps``), and a timeout needs one.
+        return await asyncio.create_task(self._call(function, *arguments))
+
+    async def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        async with asyncio.timeout(self._timeout):
+            if _is_coroutine_function(function):
+                return await function(*arguments)
+            result = await self._on_thread(partial(function, *arguments))
+            return await result if isinstance(result, Awaitable) else result
+
+    async def _on_thread(self, call: Callable[[], Any]) -> Any:
+        await self._free.acquire()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Any] = loop.create_future()
+        context = copy_context()
+
+        def run() -> None:
+            result, error = None, None
+            try:
+                result = context.run(call)
+            except BaseException as problem:  # noqa: BLE001 - it is for who called
+                error = problem
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(finish, result, error)
+
+        def finish(result: Any, error: BaseException | None) -> None:
+            self._free.release()
+            if done.done():
+                return
+            if error is None:
+                done.set_result(result)
+            elif isinstance(error, StopIteration):
+                # A future cannot hold one.
+                done.set_exception(RuntimeError("it raised StopIteration"))
+            else:
+                done.set_exception(error)
+
+        Thread(target=run, name="mikroroom-hook", daemon=True).start()
+        return await done
+
+
+def _is_coroutine_function(function: Callable[..., Any]) -> bool:
+    while isinstance(function, partial):
+        function = function.func
+    call = getattr(function, "__call__", None)  # noqa: B004 - an object's own may be a coroutine function
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
