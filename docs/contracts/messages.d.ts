@@ -19,7 +19,7 @@ export interface JoinRequest {
   roomId: string;
   /**
    * 1 to 64 characters after trimming, at least one of them visible, none of them a control or text-
-   * direction character. Not needed with a resumeToken, nor with a token that brings one.
+   * direction character. Not needed with a resumeToken, nor where a token or the site brings one.
    */
   name?: string | null;
   /** The room's password if it has one; for a room that is made, the one it gets. */

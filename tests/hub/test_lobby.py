@@ -8,16 +8,20 @@ import pytest
 
 from mikroroom.core import secrets
 from mikroroom.core.effects import Effects
+from mikroroom.core.grants import GrantedRole
+from mikroroom.core.jointokens import key_of, mint
 from mikroroom.core.room import Room
 from mikroroom.hub import hashing
 from mikroroom.hub.hashing import MAX_WAITING_OF_ONE, Hasher
 from mikroroom.protocol.codes import ErrorCode, Refusal
-from mikroroom.protocol.requests import CreateRoom
+from mikroroom.protocol.requests import NAME_MISSING, CreateRoom
 from mikroroom.stores.memory import MemoryStore
 from mikroroom.stores.port import CodeTaken, Step
 
-from .cast import CODE, POLICY, Clock
+from .cast import CODE, NOON, POLICY, Clock
 from .conftest import HouseWith
+
+SECRET = "a-secret-of-thirty-two-characters"
 
 
 class Contested(MemoryStore):
@@ -200,3 +204,36 @@ def test_sealing_again_with_the_same_salt_gives_the_same() -> None:
     first, again = secrets.seal("sesame", salt), secrets.seal("sesame", salt)
     assert secrets.is_same(first, again)
     assert not secrets.is_same(first, secrets.seal("sesamf", salt))
+
+
+def token_for(role: GrantedRole) -> str:
+    return mint(key_of(SECRET), audience="mikroroom", code=CODE, now=NOON // 1_000, ttl=60, role=role)
+
+
+async def test_a_room_begins_with_a_granted_host_who_did_not_ask_for_it(house_with: HouseWith) -> None:
+    house = house_with(join_token_secret=SECRET)
+    ada = house.arrives("Ada")
+    ada.joins(token=token_for("host"))
+    await house.settles()
+    (joined,) = ada.hears()
+    assert joined["isHost"] and joined["creatorToken"]
+
+
+@pytest.mark.parametrize("role", ["moderator", "participant"])
+async def test_others_who_did_not_ask_for_it_begin_no_room(house_with: HouseWith, role: GrantedRole) -> None:
+    house = house_with(join_token_secret=SECRET)
+    ada = house.arrives("Ada")
+    ada.joins(token=token_for(role))
+    await house.settles()
+    assert ada.hears_types() == ["ROOM_NOT_FOUND"]
+
+
+async def test_without_a_name_nobody_enters_for_whom_nobody_brings_one(house_with: HouseWith) -> None:
+    """R8: by a token that has none, and where there is no token at all."""
+    house = house_with(join_token_secret=SECRET)
+    ada = house.arrives("Ada")
+    for fields in ({}, {"name": None}, {"token": ""}, {"token": token_for("host")}):
+        ada.says("join", roomId=CODE, isHost=True, **fields)
+        await house.settles()
+        (error,) = ada.hears()
+        assert (error["code"], error["message"]) == ("INVALID_MESSAGE", NAME_MISSING)

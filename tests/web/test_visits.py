@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 import urllib.request
 from typing import Any
 
@@ -10,6 +11,8 @@ from playwright.async_api import expect
 from tests.site_process import Site
 
 from mikroroom.client import Client
+from mikroroom.core.grants import GrantedRole
+from mikroroom.core.jointokens import key_of, mint
 
 from .conftest import People, SiteWith
 from .faults import Faults
@@ -297,3 +300,28 @@ async def test_server_that_cannot_be_reached_is_named(
     await bob.asks_to_enter(code)
     await bob.reads("The server cannot be reached")
     await until(lambda: bob.button("Try again").is_visible(), "one can try again")
+
+
+async def test_link_with_a_token_lets_one_in_and_keeps_it_out_of_sight(
+    site_with: SiteWith, people: People
+) -> None:
+    secret = "the-secret-of-the-site-32-bytes!"
+    site = site_with(join_tokens="required", join_token_secret=secret)
+
+    def link(name: str, role: GrantedRole, ttl: int = 600) -> str:
+        how = {"audience": "mikroroom", "code": "ABC234", "now": int(time.time())}
+        return f"/#ABC234/{mint(key_of(secret), name=name, role=role, ttl=ttl, **how)}"  # type: ignore[arg-type]  # as given
+
+    (ada,) = await people(site, "Somebody", path=link("Ada", "host"))
+    (bob,) = await people(site, "Bob", path=link("Bob", "participant"))
+    (eve,) = await people(site, "Eve", path="/#ABC234")
+    for person in (ada, bob):
+        assert await person.page.evaluate("location.hash") == "#ABC234"
+    await ada.enters()
+    ada.name = "Ada"
+    await bob.enters()
+    await all_see_each_other(ada, bob)
+    await eve.asks_to_enter("ABC234")
+    await eve.reads("Your invitation does not hold")
+    await bob.page.reload()
+    await all_see_each_other(ada, bob)

@@ -86,7 +86,7 @@ _HERE: Mapping[tuple[str, str], str] = {
     ("JoinRequest", "roomId"): "The room's code, in upper or lower case.",
     ("JoinRequest", "name"): (
         "1 to 64 characters after trimming, at least one of them visible, none of them a control or "
-        "text-direction character. Not needed with a resumeToken, nor with a token that brings one."
+        "text-direction character. Not needed with a resumeToken, nor where a token or the site brings one."
     ),
     ("JoinRequest", "password"): (
         "The room's password if it has one; for a room that is made, the one it gets."

@@ -12,21 +12,9 @@ import msgspec
 from msgspec import UnsetType, inspect
 
 from mikroroom.contracts.fields import about
-from mikroroom.protocol import requests
 from mikroroom.protocol.codec import EVENTS, REQUESTS
 
 Schema = dict[str, Any]
-
-# What holds for a struct as a whole: to join takes a name, or what stands for one (R8).
-_WHOLE: Mapping[type, Schema] = {
-    requests.Join: {
-        "anyOf": [
-            {"required": ["name"], "properties": {"name": {"type": "string"}}},
-            {"required": ["resumeToken"], "properties": {"resumeToken": {"type": "string"}}},
-            {"required": ["token"], "properties": {"token": {"type": "string", "minLength": 1}}},
-        ]
-    }
-}
 
 _BOUNDS = {
     "ge": "minimum",
@@ -104,7 +92,7 @@ class Schemas:
         whole: Schema = {"type": "object", "properties": properties}
         if required:
             whole["required"] = required
-        return whole | _WHOLE.get(struct, {})
+        return whole
 
     def _of(self, info: inspect.Type, is_sent: bool) -> Schema:
         match info:

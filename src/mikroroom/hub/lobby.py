@@ -64,9 +64,12 @@ class Lobby:
         """Someone comes to the door, under an id of the server's making (R10).
 
         Raises:
-            Refusal: INVALID_MESSAGE for a ``maxParticipants`` over the ceiling.
+            Refusal: INVALID_MESSAGE for a ``maxParticipants`` over the ceiling, and for no name where nobody
+                else could bring one (R8).
         """
         self._check_size(request.max_participants)
+        if not (request.name or request.token or self._doorkeeper.is_asked):
+            raise Refusal(ErrorCode.INVALID_MESSAGE, NAME_MISSING)
         may_resume = request.resume and self._policy.resume_window
         newcomer = Newcomer(
             secrets.new_id(self._random),
@@ -248,9 +251,14 @@ class Lobby:
 
 
 def _makes_room(visit: Visit) -> bool:
-    """Whether somebody wants a room to begin, and may have that. An invite is to a room that there is."""
+    """Whether a room is to begin with somebody: who asks for it and may, or was granted to be its host.
+
+    An invite is to a room that there is.
+    """
     newcomer = visit.newcomer
-    return bool(visit.request.is_host) and newcomer.invite is None and newcomer.grant.makes_rooms
+    if newcomer.invite is not None or not newcomer.grant.makes_rooms:
+        return False
+    return bool(visit.request.is_host) or newcomer.grant.role == "host"
 
 
 def _too_many_guesses() -> Refusal:

@@ -56,7 +56,8 @@ class Join(Message, tag="join"):
 
     With ``resume`` one's place is kept when the connection is lost (R40); with ``resume_token`` one takes it
     again (R42): ``last_seq`` is the last number heard, ``restart`` says that all before is forgotten.
-    ``token`` is a join token or an invite: it says who one is, and may bring the name as well.
+    ``token`` is a join token or an invite: it says who one is. ``name`` may be left out where
+    that, or the site, brings one.
     """
 
     room_id: RoomCode
@@ -75,13 +76,11 @@ class Join(Message, tag="join"):
         """Bring the code to upper case (R1) and hold the name to R8.
 
         Raises:
-            ValueError: the code is none, or the name is missing, empty, too long or has refused characters.
+            ValueError: the code is none, or the name is empty, too long or has refused characters.
         """
         self.room_id = _code(self.room_id)
         if self.name is not None:
             self.name = _name(self.name)
-        elif self.resume_token is None and not self.token:
-            raise ValueError(NAME_MISSING)
 
 
 class Leave(Message, tag="leave"):

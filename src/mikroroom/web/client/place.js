@@ -3,7 +3,7 @@
  *
  * How to enter a room. `isHost` makes it if there is none, with `password` and `maxParticipants`.
  * @typedef {{roomId: string, name: string, password?: string, isHost?: boolean, creatorToken?: string,
- *   maxParticipants?: number}} Entry
+ *   token?: string, maxParticipants?: number}} Entry
  *
  * @typedef {Omit<JoinRequest, "type">} Join
  *

@@ -21,6 +21,12 @@ const REFUSALS = {
   },
   WAITING_ROOM_FULL: { title: "Too many are waiting", text: "Try again in a moment.", again: RETRY },
   ROOM_LIMIT: { title: "The server is full", text: "It holds as many meetings as it may. Try again later.", again: RETRY },
+  INVALID_TOKEN: {
+    title: "Your invitation does not hold",
+    text: "It may be over, or revoked, or this meeting may need one. Ask for a new link.",
+    again: RETRY,
+  },
+  BANNED: { title: "You were removed", text: "For a time you cannot come back to this meeting.", again: RETRY },
   RATE_LIMITED: { title: "Too many attempts", text: "Wait a minute, then try again.", again: RETRY },
 };
 
@@ -29,7 +35,7 @@ const CLOSINGS = {
   4501: { title: "You were removed", text: "A moderator has removed you from the meeting.", again: "Ask to come back" },
   4502: { title: "You were not let in", text: "A moderator has turned your request down.", again: "Ask again" },
   4503: { title: "Opened somewhere else", text: "You are in this meeting in another tab or window.", again: "Use it here" },
-  4504: { title: "The meeting has ended", text: "Everyone has left while you were waiting.", again: RETRY },
+  4504: { title: "The meeting has ended", text: "It is over for everyone.", again: RETRY },
 };
 
 /**
@@ -41,6 +47,9 @@ export function endingOf(error, reason = "") {
   const known =
     error instanceof RefusedError ? REFUSALS[error.code] : error instanceof ClosedError ? CLOSINGS[error.code] : undefined;
   if (known) return reason ? { ...known, text: `${known.text} “${reason}”` } : known;
+  if (error instanceof RefusedError && error.code === "UNAUTHORIZED") {
+    return { title: "You may not join", text: error.message, again: RETRY };
+  }
   const isUnreachable = error instanceof ClosedError;
   return {
     title: isUnreachable ? "The server cannot be reached" : "That did not work",

@@ -1,4 +1,4 @@
-import { codeIn } from "./codes.js";
+import { codeIn, tokenIn } from "./codes.js";
 import { button, find, part, show, write } from "./dom.js";
 
 /** Where one makes a meeting, or enters a code. */
@@ -7,14 +7,14 @@ export class Home {
   #code = find(this.#root, "[name=code]", HTMLInputElement);
   #problem = part(this.#root, "[data-problem]");
 
-  /** @param {{onNew: () => void, onCode: (code: string) => void}} options */
+  /** @param {{onNew: () => void, onCode: (code: string, token: string) => void}} options */
   constructor({ onNew, onCode }) {
     button(this.#root, "[data-new]").onclick = onNew;
     find(this.#root, "[data-join]", HTMLFormElement).onsubmit = (event) => {
       event.preventDefault();
       const code = codeIn(this.#code.value);
       this.tell(code ? "" : "A meeting code has six letters or digits, as in ABC123.");
-      if (code) onCode(code);
+      if (code) onCode(code, tokenIn(this.#code.value));
     };
   }
 

@@ -1,7 +1,7 @@
 /** @import { Entry } from "../client/place.js" */
 /** @import { Ending } from "./endings.js" */
 import { Backoff, ClosedError, RefusedError } from "../mikroroom.js";
-import { codeIn, newCode } from "./codes.js";
+import { codeIn, newCode, tokenIn } from "./codes.js";
 import { Devices } from "./devices.js";
 import { button, find, part, show, write } from "./dom.js";
 import { endingOf } from "./endings.js";
@@ -32,7 +32,7 @@ class App {
       rememberVisit(code, { isMaker: true });
       location.hash = code;
     },
-    onCode: (code) => (location.hash = code),
+    onCode: (code, token) => (location.hash = token ? `${code}/${token}` : code),
   });
   #lobby = new Lobby(this.#devices, {
     onEnter: (entry) => this.#enter(entry),
@@ -62,6 +62,7 @@ class App {
   /** Go where the page's address says. */
   #route() {
     const code = codeIn(location.hash);
+    this.#keepToken(code, tokenIn(location.hash));
     if (code && code === this.#code && this.#meeting) return;
     this.#drop();
     this.#code = code;
@@ -77,6 +78,13 @@ class App {
     }
   }
 
+  /** Whoever looks at the address, or is shown the history, is not to find a token. @param {string} code @param {string} token */
+  #keepToken(code, token) {
+    if (!code || !token) return;
+    rememberVisit(code, { token });
+    history.replaceState(null, "", `#${code}`);
+  }
+
   /** @param {{problem?: string, asksPassword?: boolean}} [options] */
   #openLobby(options) {
     this.#ice.ask();
@@ -86,9 +94,9 @@ class App {
 
   /** From the lobby, or once more after a refusal. @param {Entry} entry */
   async #enter(entry) {
-    const { creatorToken, name, resumeTokens } = visit(this.#code);
+    const { creatorToken, name, resumeTokens, token } = visit(this.#code);
     try {
-      await this.#join({ ...entry, creatorToken, ...(name === entry.name ? { resumeTokens } : {}) });
+      await this.#join({ ...entry, creatorToken, token, ...(name === entry.name ? { resumeTokens } : {}) });
     } catch (error) {
       if (hasLeft(error)) return;
       if (error instanceof RefusedError && error.code === "INVALID_PASSWORD") {
@@ -106,10 +114,10 @@ class App {
   /** The page was loaded anew in the middle of a meeting: go on with it. */
   async #comeBack() {
     const code = this.#code;
-    const { name = "", resumeTokens, creatorToken, isMuted, isVideoOff, isMaker } = visit(code);
+    const { name = "", resumeTokens, creatorToken, token, isMuted, isVideoOff, isMaker } = visit(code);
     Object.assign(this.#devices, { isMuted: Boolean(isMuted), isVideoOff: Boolean(isVideoOff) });
     this.#pause("Coming back", "Your place is kept.");
-    const entry = { roomId: code, name, creatorToken, ...(isMaker ? { isHost: true } : {}) };
+    const entry = { roomId: code, name, creatorToken, token, ...(isMaker ? { isHost: true } : {}) };
     const backoff = new Backoff();
     let isTrying = true;
     while (isTrying && this.#code === code && this.#screen === "pause") {

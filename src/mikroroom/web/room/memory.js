@@ -6,7 +6,9 @@
 
 const PREFIX = `mikroroom ${new URL(".", document.baseURI).pathname} `;
 
-/** @typedef {Partial<Ticket> & {isMaker?: boolean, isMuted?: boolean, isVideoOff?: boolean, leftAt?: number}} Visit */
+/**
+ * @typedef {Partial<Ticket> & {token?: string, isMaker?: boolean, isMuted?: boolean, isVideoOff?: boolean, leftAt?: number}} Visit
+ */
 
 /**
  * What this tab knows of its visit to a meeting.
