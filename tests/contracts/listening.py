@@ -15,8 +15,9 @@ from websockets.asyncio.client import ClientConnection
 from mikroroom import Settings
 from mikroroom.contracts.asked import refusals
 from mikroroom.contracts.asyncapi import asyncapi
+from mikroroom.contracts.endpoints import Endpoint
 from mikroroom.contracts.openapi import openapi
-from mikroroom.contracts.routes import ROUTES, Endpoint
+from mikroroom.contracts.routes import ROUTES
 from mikroroom.contracts.schemas import name_of
 from mikroroom.protocol.codec import EVENTS, REQUESTS
 

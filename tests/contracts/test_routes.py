@@ -15,7 +15,8 @@ from starlette.routing import Route
 from tests.site_process import Site
 
 from mikroroom import Settings, create_app
-from mikroroom.contracts.routes import ROUTES, Endpoint
+from mikroroom.contracts.endpoints import Endpoint
+from mikroroom.contracts.routes import ROUTES
 from mikroroom.contracts.schemas import name_of
 
 from .conftest import Document

@@ -5,8 +5,9 @@ from http import HTTPStatus
 from typing import Any
 
 from mikroroom import __version__
+from mikroroom.contracts.endpoints import JSON, TOPICS, Answer, Endpoint, Parameter
 from mikroroom.contracts.limits import ceilings, limits, told
-from mikroroom.contracts.routes import JSON, ROUTES, TOPICS, Answer, Endpoint, Parameter
+from mikroroom.contracts.routes import ROUTES
 from mikroroom.contracts.schemas import Schema, Schemas
 from mikroroom.settings import Settings
 
@@ -76,8 +77,11 @@ def _operation(route: Endpoint, schemas: Schemas) -> dict[str, Any]:
     }
     if route.about:
         operation["description"] = route.about
-    if route.parameters:
-        operation["parameters"] = [_parameter(parameter) for parameter in route.parameters]
+    parameters = [_part(parameter) for parameter in route.parameters]
+    if route.query is not None:
+        parameters += _query(schemas.whole(route.query, is_sent=False))
+    if parameters:
+        operation["parameters"] = parameters
     if route.body is not None:
         content = _content(schemas.refer(route.body, is_sent=False), route.example)
         operation["requestBody"] = {"required": False, "content": {JSON: content}}
@@ -85,15 +89,29 @@ def _operation(route: Endpoint, schemas: Schemas) -> dict[str, Any]:
     return operation
 
 
-def _parameter(parameter: Parameter) -> dict[str, Any]:
-    told: dict[str, Any] = {
+def _part(parameter: Parameter) -> dict[str, Any]:
+    return {
         "name": parameter.name,
-        "in": parameter.place,
-        "required": parameter.is_required,
+        "in": "path",
+        "required": True,
         "description": parameter.about,
         "schema": dict(parameter.schema),
+        "example": parameter.example,
     }
-    return told if parameter.example is None else {**told, "example": parameter.example}
+
+
+def _query(whole: Schema) -> list[dict[str, Any]]:
+    """The fields of a struct, one by one."""
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": name in whole.get("required", ()),
+            "description": field.get("description", ""),
+            "schema": {word: value for word, value in field.items() if word != "description"},
+        }
+        for name, field in whole["properties"].items()
+    ]
 
 
 def _answer(answer: Answer, schemas: Schemas) -> dict[str, Any]:

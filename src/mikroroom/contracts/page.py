@@ -14,7 +14,7 @@ from importlib.resources import files
 from typing import Any
 
 from mikroroom.contracts.schemas import name_of
-from mikroroom.contracts.shapes import fields_of, inner_names
+from mikroroom.contracts.shapes import fields_of, inner_names, kind_of
 from mikroroom.protocol.codec import EVENTS
 from mikroroom.protocol.codes import ErrorCode
 
@@ -122,8 +122,10 @@ def _proof(security: list[Any]) -> str:
 
 
 def _parameter(parameter: Document) -> str:
-    name = f"<code>{escape(parameter['name'])}</code>"
-    return f"<dt>{name} <span>in the {parameter['in']}</span></dt><dd>{words(parameter['description'])}</dd>"
+    kind = f"in the {parameter['in']}, {kind_of(parameter['schema'])}"
+    need = "" if parameter["required"] else ' <span class="may">optional</span>'
+    name = f"<dt><code>{escape(parameter['name'])}</code> <span>{escape(kind)}</span>{need}</dt>"
+    return f"{name}<dd>{words(parameter['description'])}</dd>"
 
 
 def _answers(answers: Document, schemas: Document) -> str:

@@ -1,78 +1,22 @@
-"""The REST routes: for each its request, and every answer that it has. A route is one entry of ``ROUTES``."""
+"""The REST routes, in the order in which they are told. A route is one entry."""
 
-from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
-
+from mikroroom.contracts.endpoints import (
+    CONTRACTS,
+    HTML,
+    JSON,
+    MEETING,
+    SAME,
+    STATE,
+    WEB,
+    Answer,
+    Endpoint,
+    Parameter,
+    refused,
+    too_many,
+)
 from mikroroom.contracts.people import CREATOR_TOKEN, ICE_SERVERS, ROOM
-from mikroroom.protocol.answers import CreatedRoom, Health, IceConfiguration, Index, Problem, Ready
+from mikroroom.protocol.answers import CreatedRoom, Health, IceConfiguration, Index, Ready
 from mikroroom.protocol.requests import CreateRoom
-
-JSON = "application/json"
-HTML = "text/html"
-
-# Words of several routes.
-TOO_MANY = "Too many requests from this address in the last minute."
-
-Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
-Need = Literal["nothing", "a token", "a token if there is one"]
-
-
-class Answer(NamedTuple):
-    """One status: when, with which body (a struct) or which media types of another kind, which headers."""
-
-    status: int
-    about: str
-    body: type | None = None
-    example: Mapping[str, Any] | None = None
-    media: tuple[str, ...] = ()
-    headers: tuple[str, ...] = ()
-
-
-class Parameter(NamedTuple):
-    """Something in the path or the query. ``schema`` is its JSON schema."""
-
-    name: str
-    place: Literal["path", "query"]
-    about: str
-    schema: Mapping[str, Any]
-    example: Any = None
-    is_required: bool = False
-
-
-class Endpoint(NamedTuple):
-    """One method of one path. ``needs`` is what it asks for as ``Authorization: Bearer``."""
-
-    method: Method
-    path: str
-    name: str
-    title: str
-    about: str
-    answers: tuple[Answer, ...]
-    topic: str
-    body: type | None = None
-    example: Mapping[str, Any] | None = None
-    parameters: tuple[Parameter, ...] = ()
-    needs: Need = "nothing"
-
-
-def refused(status: int, about: str, error: str, *headers: str) -> Answer:
-    """An error in JSON; ``error`` is what it says, as an example."""
-    return Answer(status, about, Problem, {"error": error}, headers=headers)
-
-
-def too_many(about: str = TOO_MANY) -> Answer:
-    """The 429 of a limit per address."""
-    return refused(429, about, "Too many requests. Please try again later.", "Retry-After")
-
-
-MEETING, STATE, WEB, CONTRACTS = "Meetings", "State of the server", "Web", "Contracts"
-
-TOPICS: Mapping[str, str] = {
-    MEETING: "Rooms, and what a browser needs to meet in one.",
-    STATE: "For load balancers, monitoring and people who look after the server.",
-    WEB: "What browsers get.",
-    CONTRACTS: "What this is, for machines and people.",
-}
 
 _WHERE = {
     "health": "/health",
@@ -86,8 +30,6 @@ _WHERE = {
     "openapi": "/openapi.json",
     "asyncapi": "/asyncapi.json",
 }
-
-SAME = Answer(304, "It is still the one that the client has.")
 
 ROUTES: tuple[Endpoint, ...] = (
     Endpoint(
@@ -252,14 +194,7 @@ ROUTES: tuple[Endpoint, ...] = (
         ),
         WEB,
         parameters=(
-            Parameter(
-                "path",
-                "path",
-                "The file's path, slashes included.",
-                {"type": "string"},
-                "mikroroom.js",
-                is_required=True,
-            ),
+            Parameter("path", "The file's path, slashes included.", {"type": "string"}, "mikroroom.js"),
         ),
     ),
     Endpoint(

@@ -69,10 +69,12 @@ class Schemas:
             raise TypeError(f"two structs are called {name}")
         if name not in self.components:
             self.components[name] = {}  # it may be about to refer to itself
-            self.components[name] = self._whole(struct, name, is_sent)
+            self.components[name] = self.whole(struct, is_sent=is_sent)
         return {"$ref": f"#/components/schemas/{name}"}
 
-    def _whole(self, struct: type, name: str, is_sent: bool) -> Schema:
+    def whole(self, struct: type, *, is_sent: bool) -> Schema:
+        """A struct, with what it refers to among the components."""
+        name = name_of(struct)
         info = inspect.type_info(struct)
         if not isinstance(info, inspect.StructType):
             raise TypeError(f"{struct} is no struct")
@@ -87,9 +89,13 @@ class Schemas:
             if not is_sent and field.encode_name in self._ceilings:
                 schema["maximum"] = self._ceilings[field.encode_name]
             properties[field.encode_name] = _described(schema, about(name, field.encode_name))
+            if not is_sent and isinstance(field.default, bool | int | float | str) and field.default != "":
+                properties[field.encode_name]["default"] = field.default
             if field.required or (is_sent and not _may_be_absent(struct, types[field.name])):
                 required.append(field.encode_name)
         whole: Schema = {"type": "object", "properties": properties}
+        if info.forbid_unknown_fields:
+            whole["additionalProperties"] = False
         if required:
             whole["required"] = required
         return whole
@@ -152,7 +158,7 @@ def _either(schemas: Sequence[Schema]) -> Schema:
 
 
 def _described(schema: Schema, text: str) -> Schema:
-    if not text or "description" in schema:
+    if not text:
         return schema
     if "$ref" in schema:  # beside which draft-07 reads nothing
         return {"allOf": [schema], "description": text}

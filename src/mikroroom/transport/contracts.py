@@ -9,14 +9,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from mikroroom.contracts.asyncapi import asyncapi
+from mikroroom.contracts.endpoints import HTML, JSON, Endpoint
 from mikroroom.contracts.openapi import openapi
 from mikroroom.contracts.page import page, policy
-from mikroroom.contracts.routes import ROUTES, Endpoint
+from mikroroom.contracts.routes import ROUTES
 from mikroroom.settings import Settings
 from mikroroom.transport.web import ASK_ANEW, File, file_answer, pack
-
-JSON = "application/json"
-HTML = "text/html; charset=utf-8"
 
 # A service stands below one prefix, seldom below a few; whoever made up more would only have them made anew.
 MOST_PREFIXES = 8
@@ -52,7 +50,7 @@ class Contracts:
         makers: Mapping[str, Callable[[], File]] = {
             "openapi": lambda: _json(openapi(self._settings, root, self.routes)),
             "asyncapi": lambda: _json(asyncapi(self._settings, root)),
-            "docs": lambda: pack(HTML, self._page(root).encode()),
+            "docs": lambda: pack(f"{HTML}; charset=utf-8", self._page(root).encode()),
         }
         return makers[name]()
 
