@@ -60,6 +60,10 @@ def test_a_file_named_by_flag_wins_over_one_in_the_environment(toml: Path) -> No
     assert chosen.port == 1
 
 
+def test_where_the_commands_find_the_server_is_no_setting_of_it() -> None:
+    assert load({}, {"MIKROROOM_URL": "https://meet.example"})[0] == Settings()
+
+
 def test_the_processs_own_environment_is_read_where_none_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIKROROOM_MAX_ROOMS", "17")
     assert load()[0].max_rooms == 17

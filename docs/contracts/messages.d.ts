@@ -820,6 +820,187 @@ export interface Index {
   endpoints: Record<string, string>;
 }
 
+export interface RoomList {
+  /** The rooms, sorted by code. */
+  rooms: RoomSummary[];
+  /** The after of the next request; absent where there are no more. */
+  next?: string;
+}
+
+export interface RoomSummary {
+  /** The room's code: six letters or digits, in upper case. */
+  roomId: string;
+  /** With people in it (active), made ahead and empty (latent), or lost by everyone in it (lingering). */
+  state: "active" | "latent" | "lingering";
+  /** People in the room, and be it some who may come back. */
+  participantCount: number;
+  /** People in the room who are connected. */
+  connectedCount: number;
+  /** People who wait. */
+  waitingCount: number;
+  /** How many seats the room has. */
+  maxParticipants: number;
+  /** Newcomers wait. */
+  isLocked: boolean;
+  /** Newcomers need a password. */
+  hasPassword: boolean;
+  /** It was made before anyone was in it. */
+  isPrecreated: boolean;
+  /** When it is removed, in milliseconds since the epoch; null with people in it. */
+  expiresAt: number | null;
+}
+
+export interface RoomDetail {
+  /** Who is in the room, in the order in which they came. */
+  participants: ParticipantDetail[];
+  /** Who waits, in the order in which they came. */
+  waiting: Person[];
+  /** Who may not come. */
+  bans: BanDetail[];
+  /** By what somebody can come in, in the order of their making. */
+  invites: InviteDetail[];
+  /** The room's code: six letters or digits, in upper case. */
+  roomId: string;
+  /** With people in it (active), made ahead and empty (latent), or lost by everyone in it (lingering). */
+  state: "active" | "latent" | "lingering";
+  /** People in the room, and be it some who may come back. */
+  participantCount: number;
+  /** People in the room who are connected. */
+  connectedCount: number;
+  /** People who wait. */
+  waitingCount: number;
+  /** How many seats the room has. */
+  maxParticipants: number;
+  /** Newcomers wait. */
+  isLocked: boolean;
+  /** Newcomers need a password. */
+  hasPassword: boolean;
+  /** It was made before anyone was in it. */
+  isPrecreated: boolean;
+  /** When it is removed, in milliseconds since the epoch; null with people in it. */
+  expiresAt: number | null;
+}
+
+export interface ParticipantDetail {
+  /** Is the one host of the room, who is a moderator too. */
+  isHost: boolean;
+  /** May act on others, lock the room and admit who waits. */
+  isModerator: boolean;
+  /** Came with the creator token. */
+  isCreator: boolean;
+  /** Sends no sound. */
+  isMuted: boolean;
+  /** Sends no picture. */
+  isVideoOff: boolean;
+  /** Asks for attention. */
+  isHandRaised: boolean;
+  /** Its id. */
+  id: string;
+  /** What a person is called. */
+  name: string;
+  /** False while the connection is lost and the participant may still come back. */
+  isConnected: boolean;
+  /** From where it came; told to the administrator alone. */
+  address?: string;
+  /** Who the site says it is; told to the administrator alone, where the site said so. */
+  subject?: string;
+}
+
+export interface Person {
+  /** Its id. */
+  id: string;
+  /** What a person is called. */
+  name: string;
+  /** False while the connection is lost and the participant may still come back. */
+  isConnected: boolean;
+  /** From where it came; told to the administrator alone. */
+  address?: string;
+  /** Who the site says it is; told to the administrator alone, where the site said so. */
+  subject?: string;
+}
+
+export interface BanDetail {
+  /** Its id. */
+  id: string;
+  /** What a person is called. */
+  name: string;
+  /** Since when, in milliseconds since the epoch. */
+  createdAt: number;
+  /** Until when, in milliseconds since the epoch; null is as long as the room is there. */
+  expiresAt: number;
+  /** From where it came; told to the administrator alone. */
+  address?: string;
+  /** Who the site says it is; told to the administrator alone, where the site said so. */
+  subject?: string;
+}
+
+export interface InviteDetail {
+  /** Its id. */
+  id: string;
+  /** As what one comes in. */
+  role: "moderator" | "participant";
+  /** For whoever makes it. */
+  label: string;
+  /** Whoever comes with it enters a locked room at once. */
+  skipsWaiting: boolean;
+  /** Since when, in milliseconds since the epoch. */
+  createdAt: number;
+  /** Until when, in milliseconds since the epoch; null is as long as the room is there. */
+  expiresAt: number | null;
+}
+
+export interface ChangeRoom {
+  /** What newcomers need; null is none. */
+  password?: string | null;
+  /** How many seats the room has, up to the server's ceiling. */
+  maxParticipants?: number;
+  /** Whether newcomers wait. */
+  isLocked?: boolean;
+}
+
+export interface ChangeParticipant {
+  /** Whether it may act on others. */
+  isModerator: boolean;
+}
+
+export interface Removal {
+  /** The ban; null where none was asked for. */
+  ban: BanDetail | null;
+}
+
+export interface InviteList {
+  /** By what somebody can come in, in the order of their making. */
+  invites: InviteDetail[];
+}
+
+export interface NewInvite {
+  /** As what one comes in. */
+  role?: "moderator" | "participant";
+  /** For how many seconds it holds; without it, as long as the room is there. */
+  expiresIn?: number | null;
+  /** Whoever comes with it enters a locked room at once. */
+  skipsWaiting?: boolean;
+  /** For whoever makes it. */
+  label?: string;
+}
+
+export interface CreatedInvite {
+  /** With which to come in, as the token of a join. It is told once, and stored hashed. */
+  token: string;
+  /** Its id. */
+  id: string;
+  /** As what one comes in. */
+  role: "moderator" | "participant";
+  /** For whoever makes it. */
+  label: string;
+  /** Whoever comes with it enters a locked room at once. */
+  skipsWaiting: boolean;
+  /** Since when, in milliseconds since the epoch. */
+  createdAt: number;
+  /** Until when, in milliseconds since the epoch; null is as long as the room is there. */
+  expiresAt: number | null;
+}
+
 export type ErrorCode =
   "ROOM_FULL" | "INVALID_PASSWORD" | "ROOM_NOT_FOUND" | "UNAUTHORIZED" |
   "INVALID_MESSAGE" | "NOT_IN_ROOM" | "ALREADY_JOINED" | "TARGET_NOT_FOUND" |

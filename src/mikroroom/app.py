@@ -22,6 +22,7 @@ from mikroroom.stores.journal import Journal
 from mikroroom.stores.memory import MemoryStore
 from mikroroom.stores.port import Store
 from mikroroom.transport import http
+from mikroroom.transport.administration import administration_routes
 from mikroroom.transport.contracts import CONTRACTS, Contracts
 from mikroroom.transport.direct import DirectPath
 from mikroroom.transport.headers import AnswerHeaders
@@ -77,6 +78,7 @@ def create_app(settings: Settings | None = None, *, authorize_join: AuthorizeJoi
             Route("/config", http.config),
             *([Route("/metrics", metrics)] if settings.metrics == "on" and not settings.metrics_port else []),
             Route("/api/rooms", http.create_room, methods=["POST"]),
+            *administration_routes(settings),
             Route("/web/{path:path}", web_file),
             *(CONTRACTS if settings.contracts == "on" else []),
             Route("/ws", http.upgrade_required),

@@ -43,6 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from mikroroom import loadtest  # noqa: PLC0415 - a server has no use for it
 
         return loadtest.main(rest)
+    if known.command == "rooms":
+        from mikroroom import rooms  # noqa: PLC0415 - likewise
+
+        return rooms.main(rest)
     flags = {name: value for name, value in vars(known).items() if name in OPTIONS or name == CONFIG}
     try:
         chosen, sources = settings.load(
@@ -153,8 +157,9 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(option.flag, metavar=metavar, help=_help(option))
     _add_join(commands)
     _add_token(commands)
-    # Its arguments are its own: all of them, --help included, are left over for it.
+    # Their arguments are their own: all of them, --help included, are left over for them.
     commands.add_parser("loadtest", help="Try what a server can take.", add_help=False, allow_abbrev=False)
+    commands.add_parser("rooms", help="Administer rooms.", add_help=False, allow_abbrev=False)
     return parser
 
 

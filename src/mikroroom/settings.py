@@ -20,6 +20,8 @@ MASK = "********"
 
 # The flag and variable that names the TOML file. It says where settings are, so it cannot be one of them.
 CONFIG = "config"
+# Likewise of ours, and none of the server's settings: where ``mikroroom rooms`` finds the server.
+URL = "url"
 
 # Where a value comes from that only the command gives.
 SERVE_DEFAULT = "serve default"
@@ -333,6 +335,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = ""
 
+    admin_token: Annotated[
+        str,
+        _about(
+            "What administers all rooms over HTTP, as `Authorization: Bearer`; a room's creator token does "
+            "that one room",
+            allowed="nothing, or at least 16 printable ASCII characters without spaces",
+            kind="secret",
+            pattern=r"^([!-~]{16,})?\Z",
+        ),
+    ] = ""
+
     loop_patience: Annotated[
         float,
         _about(
@@ -469,7 +482,7 @@ def _layers(
     if path:
         entries = _file(path, lines)
         yield _Layer(f"file {path}", _key, lambda name, value: f"{path}: {name} = {value}", entries)
-    entries = {k: v for k, v in environ.items() if k.startswith(PREFIX) and k != PREFIX + CONFIG.upper()}
+    entries = {k: v for k, v in environ.items() if k.startswith(PREFIX) and k not in _NO_SETTINGS}
     yield _Layer("environment", lambda option: option.environment, "{}={}".format, entries)
     entries = {_flag(field): value for field, value in flags.items() if field != CONFIG}
     yield _Layer("flag", lambda option: option.flag, lambda name, value: f"{name} {value}".rstrip(), entries)
@@ -598,5 +611,7 @@ def _allowed(plain: Any, meta: Meta) -> str:
 
 
 OPTIONS: Mapping[str, Option] = {info.name: _option(info) for info in msgspec.structs.fields(Settings)}
+
+_NO_SETTINGS = {PREFIX + name.upper() for name in (CONFIG, URL)}
 
 _DEFAULTS = _Layer("default", _key, "{} = {}".format, {})

@@ -212,6 +212,10 @@ def _typed_lines() -> "asyncio.Queue[str | None]":
     return lines
 
 
+def printable(text: str) -> str:
+    """What others wrote, so that it does not drive the terminal."""
+    return "".join(c if c.isprintable() else "�" for c in text)
+
+
 def _print(text: str) -> None:
-    """Show what others wrote without letting it drive the terminal."""
-    print("".join(c if c.isprintable() else "�" for c in text), flush=True)
+    print(printable(text), flush=True)

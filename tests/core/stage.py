@@ -22,6 +22,7 @@ from mikroroom.core.effects import (
     Seated,
     Send,
     Suspended,
+    Widened,
     WrongToken,
 )
 from mikroroom.core.grants import NO_GRANT, Grant
@@ -206,6 +207,10 @@ class Stage:
         """Do a moderator's action on someone."""
         self.does(name, requests.ModeratorAction(target, action))
 
+    def is_done(self, effects: Effects) -> None:
+        """What somebody outside has done to the room, who is none of its people."""
+        self._carry_out(effects)
+
     def passes(self, milliseconds: int) -> None:
         """Let time pass."""
         self.now += milliseconds
@@ -273,6 +278,9 @@ class Stage:
                 case Seated(name) | Held(name):
                     self._is_placed(effect, name, is_back=name in returned)
                     returned.discard(name)
+                case Widened(name, seats):
+                    assert name in self.seated
+                    self.seated[name] = seats
                 case Gone(name) | Close(name):
                     # After a restart there are people whom nobody knows: who cannot come back.
                     self._goes(effect, name, is_known=not is_restart and not is_forsaken)

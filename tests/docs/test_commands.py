@@ -4,6 +4,7 @@ What it stands on is another here: addresses, ports, certificates and how long i
 followed by tests/deploy/test_journey.py, and operations.md by its own test.
 """
 
+import json
 import os
 import re
 import shlex
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,12 +21,15 @@ import httpx
 import pytest
 from tests.redis_server import RedisServer
 from tests.site_process import Site
+from websockets.sync.client import connect
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 OTHERS = {"operations.md"}
 BIN = Path(sys.executable).parent
 PATIENCE = 60.0
+ROOM = "TEAM42"
+ADMIN_TOKEN = "a-token-that-is-long-enough"
 # Ours, by the names under which the documents call them.
 PROGRAMS = {"mikroroom": BIN / "mikroroom", "uvicorn": BIN / "uvicorn", "pytest": BIN / "pytest"}
 
@@ -70,7 +75,7 @@ ALL = list(commands())
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A server that runs already, with the room in it that people are invited to."""
     limits = dict.fromkeys(("connections_per_minute", "rooms_per_minute", "guesses_per_minute"), 0)
-    with Site(tmp_path_factory.mktemp("site"), **limits) as site:
+    with Site(tmp_path_factory.mktemp("site"), admin_token=ADMIN_TOKEN, **limits) as site:
         assert httpx.post(f"{site.url}/api/rooms", json={"roomId": "ABC123"}).status_code == 201
         yield site
 
@@ -110,6 +115,8 @@ def test_command_does_what_it_says(
         case ["mikroroom", "token", *_]:
             header, _, signature = run(command, site).strip().split(".")
             assert header.startswith("eyJ") and signature
+        case ["mikroroom", "rooms", *_] | ["curl", *_]:
+            assert_administers(command, site, tmp_path)
         case ["pytest", "tests/conformance", *_]:
             assert "tests collected" in run(command, site, "--collect-only", "-q")
         case ["install" | "systemctl", *words]:
@@ -161,6 +168,58 @@ def run(command: Command, site: Site, *more: str, storm: str = "") -> str:
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
+
+
+def assert_administers(command: Command, site: Site, folder: Path) -> None:
+    """It does what it is to do to a room with people in it; words in capitals stand for what is there."""
+    (folder / "admin-token").write_text(f"{ADMIN_TOKEN}\n")
+    (folder / "room-password").write_text("sesame\n")
+    with meeting(site) as ids:
+        words = [re.sub(r"http://127\.0\.0\.1:\d+", site.url, word) for word in command.words]
+        for name, value in (*ids.items(), ("$MIKROROOM_ADMIN_TOKEN", ADMIN_TOKEN)):
+            words = [word.replace(name, value) for word in words]
+        if words[0] == "curl":
+            words.insert(1, "--fail")
+        done = subprocess.run(
+            [str(PROGRAMS.get(words[0], words[0])), *words[1:]],
+            cwd=folder,
+            env=environment(
+                {"MIKROROOM_URL": site.url, "MIKROROOM_ADMIN_TOKEN": ADMIN_TOKEN, **command.variables}, folder
+            ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+
+
+@contextmanager
+def meeting(site: Site) -> Iterator[dict[str, str]]:
+    """A room with Ada, Grace and Mallory in it, for which Wanda waits. Gives the ids of what is there."""
+    headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+    with ExitStack() as stack:
+        http = stack.enter_context(httpx.Client(base_url=f"{site.url}/api/", headers=headers))
+        http.delete(f"rooms/{ROOM}")
+        assert http.post("rooms", json={"roomId": ROOM}).status_code == 201
+        for name in ("Ada", "Grace", "Mallory", "Rex", "Wanda"):
+            if name == "Wanda":
+                http.patch(f"rooms/{ROOM}", json={"isLocked": True})
+            stack.enter_context(attending(site, name))
+        people = {person["name"]: person["id"] for person in http.get(f"rooms/{ROOM}").json()["participants"]}
+        ban = http.delete(f"rooms/{ROOM}/participants/{people['Rex']}?ban=60").json()["ban"]
+        invite = http.post(f"rooms/{ROOM}/invites").json()
+        yield {"BAN": ban["id"], "INVITE": invite["id"], "PARTICIPANT": people["Mallory"]}
+
+
+@contextmanager
+def attending(site: Site, name: str) -> Iterator[None]:
+    """Somebody is in the room, or waits for it."""
+    with connect(site.url.replace("http", "ws") + "/ws", proxy=None) as socket:
+        socket.send(json.dumps({"type": "join", "roomId": ROOM, "name": name}))
+        assert json.loads(socket.recv())["type"] in ("participant-joined", "waiting-room")
+        yield
 
 
 def assert_serves(command: Command, redis: RedisServer | None, folder: Path) -> None:

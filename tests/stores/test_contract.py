@@ -12,8 +12,11 @@ from tests.redis_server import RedisServer
 
 from mikroroom.core import chat
 from mikroroom.core import room as rooms
-from mikroroom.core.effects import Effects, Gone, Seated, Send
+from mikroroom.core.administration import Change, change_room, end_meeting
+from mikroroom.core.effects import Close, Effects, Gone, Seated, Send
+from mikroroom.core.invites import Invite, add_invite
 from mikroroom.core.room import Room
+from mikroroom.core.secrets import digest_token
 from mikroroom.protocol import events, requests
 from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.stores.port import CodeTaken, Verb
@@ -400,6 +403,62 @@ async def test_active_rooms_are_those_with_somebody_in_them(shelf: Shelf) -> Non
     shelf.clock.passes(LATENT_AGE)
     await shelf.tidies()
     assert await shelf.active_rooms() == 0
+
+
+# Looking at all of them
+
+
+async def test_rooms_are_shown_in_the_order_of_their_codes_a_page_at_a_time(shelf: Shelf) -> None:
+    assert await shelf.store.page("", 10) == ([], None)
+    for code in ("CCCCCC", "AAAAAA"):
+        await shelf.makes(precreated(code))
+    ada = await shelf.opens("BBBBBB")
+    await shelf.leaves(await shelf.opens("DDDDDD"), "DDDDDD", by_word=False)
+
+    async def codes(after: str, limit: int) -> tuple[list[str], str | None]:
+        page = await shelf.store.page(after, limit)
+        return [room.code for room in page.rooms], page.next
+
+    assert await codes("", 10) == (["AAAAAA", "BBBBBB", "CCCCCC", "DDDDDD"], None)
+    assert await codes("", 4) == (["AAAAAA", "BBBBBB", "CCCCCC", "DDDDDD"], None)
+    assert await codes("", 2) == (["AAAAAA", "BBBBBB"], "BBBBBB")
+    assert await codes("BBBBBB", 2) == (["CCCCCC", "DDDDDD"], None)
+    assert await codes("BBBBBZ", 1) == (["CCCCCC"], "CCCCCC")
+    assert await codes("DDDDDD", 1) == ([], None)
+    _, room, _, lingering = (await shelf.store.page("", 10)).rooms
+    assert set(room.participants) == {ada}
+    assert lingering.participants == {} and lingering.expires_at == shelf.clock() + RESUME_WINDOW
+
+
+async def test_a_room_that_is_gone_is_not_shown_before_it_is_tidied(shelf: Shelf) -> None:
+    await shelf.makes(precreated("AAAAAA"))
+    await shelf.leaves(await shelf.opens("BBBBBB"), "BBBBBB", by_word=False)
+    await shelf.leaves(await shelf.opens("CCCCCC"), "CCCCCC")
+    shelf.clock.passes(RESUME_WINDOW)
+    assert [room.code for room in (await shelf.store.page("", 10)).rooms] == ["AAAAAA"]
+
+
+async def test_a_room_that_is_ended_is_gone_whatever_its_kind(shelf: Shelf) -> None:
+    await shelf.makes(precreated("AAAAAA"))
+    await shelf.makes(precreated("BBBBBB"))
+    bob = await shelf.joins("BBBBBB")
+    await shelf.opens("CCCCCC")
+    shelf.heard()
+    for code in ("AAAAAA", "BBBBBB", "CCCCCC"):
+        await settled(shelf.store.transact(code, lambda room, now: end_meeting(room, "Meeting ended", now)))
+        assert await refusal(shelf, code) is ErrorCode.ROOM_NOT_FOUND
+    assert bob in {effect.id for effect in shelf.heard() if isinstance(effect, Close)}
+    assert (await shelf.store.page("", 10)).rooms == []
+    await shelf.makes(precreated("BBBBBB"))
+
+
+async def test_what_was_changed_from_outside_is_kept(shelf: Shelf) -> None:
+    await shelf.makes(precreated())
+    invite = Invite("bus", digest_token("inv_bus"), NOON)
+    await settled(shelf.store.transact(CODE, lambda room, now: add_invite(room, invite, now)))
+    await settled(shelf.store.transact(CODE, lambda room, now: change_room(room, Change(max_participants=3))))
+    room = await shelf.looks()
+    assert (room.invites, room.max_participants) == ({"bus": invite}, 3)
 
 
 # Over time

@@ -68,10 +68,23 @@ def too_many(about: str = TOO_MANY) -> Answer:
 # What a client has already, and knows the tag of.
 SAME = Answer(304, "It is still the one that the client has.")
 
-MEETING, STATE, WEB, CONTRACTS = "Meetings", "State of the server", "Web", "Contracts"
+MEETING, ADMINISTRATION, STATE, WEB, CONTRACTS = (
+    "Meetings",
+    "Administration",
+    "State of the server",
+    "Web",
+    "Contracts",
+)
 
 TOPICS: Mapping[str, str] = {
     MEETING: "Rooms, and what a browser needs to meet in one.",
+    ADMINISTRATION: (
+        "For a site that the meetings are a part of, and for whoever made a room. One token of the "
+        "settings is the administrator's, of every room; the creator token of a room its creator's, of "
+        "that room alone. Bodies and queries are read strictly: what is not known is refused. A client "
+        "that sends no Authorization finds none of these routes (404), unless there is an administrator: "
+        "then it gets 401."
+    ),
     STATE: "For load balancers, monitoring and people who look after the server.",
     WEB: "What browsers get.",
     CONTRACTS: "What this is, for machines and people.",

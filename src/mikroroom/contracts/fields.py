@@ -75,6 +75,31 @@ _ANYWHERE: Mapping[str, str] = {
     "error": "What was wrong, for people to read.",
     "version": "The server's version.",
     "status": "How it is.",
+    "id": "Its id.",
+    "state": (
+        "With people in it (active), made ahead and empty (latent), or lost by everyone in it (lingering)."
+    ),
+    "participantCount": "People in the room, and be it some who may come back.",
+    "connectedCount": "People in the room who are connected.",
+    "waitingCount": "People who wait.",
+    "isLocked": "Newcomers wait.",
+    "hasPassword": "Newcomers need a password.",
+    "isPrecreated": "It was made before anyone was in it.",
+    "createdAt": "Since when, in milliseconds since the epoch.",
+    "expiresAt": "Until when, in milliseconds since the epoch; null is as long as the room is there.",
+    "rooms": "The rooms, sorted by code.",
+    "next": "The after of the next request; absent where there are no more.",
+    "address": "From where it came; told to the administrator alone.",
+    "subject": "Who the site says it is; told to the administrator alone, where the site said so.",
+    "isCreator": "Came with the creator token.",
+    "participants": "Who is in the room, in the order in which they came.",
+    "waiting": "Who waits, in the order in which they came.",
+    "bans": "Who may not come.",
+    "invites": "By what somebody can come in, in the order of their making.",
+    "role": "As what one comes in.",
+    "skipsWaiting": "Whoever comes with it enters a locked room at once.",
+    "label": "For whoever makes it.",
+    "token": "With which to come in, as the token of a join. It is told once, and stored hashed.",
 }  # fmt: skip
 
 _RELAYED = "Milliseconds since the epoch, by the sender's clock; the server's where the sender gave none."
@@ -124,6 +149,22 @@ _HERE: Mapping[tuple[str, str], str] = {
     ("ParticipantJoinedMessage", "seq"): (
         "Number of this message; where it says resumed, the number from which the count goes on."
     ),
+    ("RoomSummary", "expiresAt"): (
+        "When it is removed, in milliseconds since the epoch; null with people in it."
+    ),
+    ("RoomDetail", "expiresAt"): (
+        "When it is removed, in milliseconds since the epoch; null with people in it."
+    ),
+    ("ListRooms", "after"): "Only rooms whose code comes after this one.",
+    ("ListRooms", "limit"): "How many at most.",
+    ("ChangeRoom", "password"): "What newcomers need; null is none.",
+    ("ChangeRoom", "maxParticipants"): "How many seats the room has, up to the server's ceiling.",
+    ("ChangeRoom", "isLocked"): "Whether newcomers wait.",
+    ("EndMeeting", "reason"): "What people are told; without it, Meeting ended.",
+    ("ChangeParticipant", "isModerator"): "Whether it may act on others.",
+    ("RemoveParticipant", "ban"): "For how many seconds it may not come back.",
+    ("Removal", "ban"): "The ban; null where none was asked for.",
+    ("NewInvite", "expiresIn"): "For how many seconds it holds; without it, as long as the room is there.",
     ("CreateRoom", "roomId"): "The code to be used, in upper or lower case; without it one is made.",
     ("CreateRoom", "password"): "At most 256 characters; empty is none.",
     ("CreateRoom", "maxParticipants"): (

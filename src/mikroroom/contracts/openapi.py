@@ -8,7 +8,7 @@ from mikroroom import __version__
 from mikroroom.contracts.endpoints import JSON, TOPICS, Answer, Endpoint, Parameter
 from mikroroom.contracts.limits import ceilings, limits, told
 from mikroroom.contracts.routes import ROUTES
-from mikroroom.contracts.schemas import Schema, Schemas
+from mikroroom.contracts.schemas import Schema, Schemas, name_of
 from mikroroom.settings import Settings
 
 ABOUT = (
@@ -84,7 +84,8 @@ def _operation(route: Endpoint, schemas: Schemas) -> dict[str, Any]:
         operation["parameters"] = parameters
     if route.body is not None:
         content = _content(schemas.refer(route.body, is_sent=False), route.example)
-        operation["requestBody"] = {"required": False, "content": {JSON: content}}
+        is_needed = "required" in schemas.components[name_of(route.body)]
+        operation["requestBody"] = {"required": is_needed, "content": {JSON: content}}
     operation["responses"] = {str(answer.status): _answer(answer, schemas) for answer in route.answers}
     return operation
 

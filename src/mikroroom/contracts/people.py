@@ -7,6 +7,8 @@ CAROL = "5be2d9f3-71f4-4e66-8a3b-9c1f0e6d8c33"  # waits
 CREATOR_TOKEN = "550e8400-e29b-41d4-a716-446655440000"  # noqa: S105 - of nobody
 RESUME_TOKEN = "777a7a68-8a83-436d-8528-c9558b484b4e"  # noqa: S105 - of nobody
 JOIN_TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.MikroRoom"  # noqa: S105 - of nobody
+BAN = "0f3a6c1e-2d4b-4f8a-9e7d-5b1c8a6f2e44"
+INVITE = "77aa1b2c-9d3e-4c5f-8a6b-7c8d9e0f1a55"
 NOW = 1_767_225_600_000
 
 CANDIDATE = {

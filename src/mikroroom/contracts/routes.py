@@ -1,5 +1,6 @@
 """The REST routes, in the order in which they are told. A route is one entry."""
 
+from mikroroom.contracts import administration
 from mikroroom.contracts.endpoints import (
     CONTRACTS,
     HTML,
@@ -31,7 +32,7 @@ _WHERE = {
     "asyncapi": "/asyncapi.json",
 }
 
-ROUTES: tuple[Endpoint, ...] = (
+_OPEN: tuple[Endpoint, ...] = (
     Endpoint(
         "POST",
         "/api/rooms",
@@ -41,9 +42,7 @@ ROUTES: tuple[Endpoint, ...] = (
         "holder host, lets it past the waiting room, and protects it from being kicked. It is told once, "
         "and stored hashed.",
         (
-            Answer(
-                201, "The room is made.", CreatedRoom, {"roomId": ROOM, "creatorToken": CREATOR_TOKEN}
-            ),
+            Answer(201, "The room is made.", CreatedRoom, {"roomId": ROOM, "creatorToken": CREATOR_TOKEN}),
             refused(400, "Not JSON, or a field of a wrong type or out of range.", "Invalid request body"),
             refused(403, "The page's origin is not allowed.", "This origin is not allowed"),
             refused(413, "The body is too large.", "Request body too large; at most 16384 bytes"),
@@ -74,9 +73,7 @@ ROUTES: tuple[Endpoint, ...] = (
         "for each request, and hold for ttl seconds. Otherwise they are the configured ones, and there is "
         "no ttl.",
         (
-            Answer(
-                200, "The servers.", IceConfiguration, {"iceServers": ICE_SERVERS, "ttl": 86_400}
-            ),
+            Answer(200, "The servers.", IceConfiguration, {"iceServers": ICE_SERVERS, "ttl": 86_400}),
             too_many(),
         ),
         MEETING,
@@ -224,4 +221,6 @@ ROUTES: tuple[Endpoint, ...] = (
         (Answer(200, "The page.", media=(HTML,)), SAME),
         CONTRACTS,
     ),
-)  # fmt: skip
+)
+
+ROUTES = (*_OPEN, *administration.ROUTES)

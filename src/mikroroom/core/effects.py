@@ -25,6 +25,13 @@ class Seated(Struct, frozen=True, tag=True):
     seats: int
 
 
+class Widened(Struct, frozen=True, tag=True):
+    """``id``, who is a participant already, is of a room with so many ``seats`` from here on."""
+
+    id: str
+    seats: int
+
+
 class Held(Struct, frozen=True, tag=True):
     """``id`` is in the waiting room from here on."""
 
@@ -78,7 +85,7 @@ class WrongToken(Struct, frozen=True, tag=True):
     id: str
 
 
-Effect = Send | Seated | Held | Gone | Suspended | Resumed | Lapsed | Close | WrongToken
+Effect = Send | Seated | Widened | Held | Gone | Suspended | Resumed | Lapsed | Close | WrongToken
 Effects = list[Effect]
 
 

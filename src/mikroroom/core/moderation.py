@@ -10,6 +10,7 @@ from mikroroom.core.room import (
     Participant,
     Policy,
     Room,
+    WaitingParticipant,
     admit,
     announce,
     check_seat,
@@ -25,33 +26,20 @@ REJECTED = "Your request to join was declined"
 
 
 def lock(room: Room, actor: Participant, request: requests.LockRoom, now: int, policy: Policy) -> Effects:
-    """Newcomers wait from now on (R20), and so do those who had only missed a seat."""
-    room.locked_by = actor.id
-    for person in room.waiting.values():
-        person.is_cleared = False
-    return send(room.participants, events.RoomLocked(room.code, actor.id, actor.id))
+    """See ``lock_by``."""
+    return lock_by(room, actor.id)
 
 
 def unlock(room: Room, actor: Participant, request: requests.UnlockRoom, now: int, policy: Policy) -> Effects:
-    """Everyone waiting enters while there is room; the rest enter as seats free (R23)."""
-    room.locked_by = None
-    for person in room.waiting.values():
-        person.is_cleared = True
-    announcement = send(room.participants, events.RoomUnlocked(room.code, actor.id, actor.id))
-    return announcement + fill_seats(room)
+    """See ``unlock_by``."""
+    return unlock_by(room, actor.id)
 
 
 def admit_user(
     room: Room, actor: Participant, request: requests.AdmitUser, now: int, policy: Policy
 ) -> Effects:
-    """One who waits becomes a participant (R21).
-
-    Raises:
-        Refusal: TARGET_NOT_FOUND, or ROOM_FULL (the person goes on waiting).
-    """
-    _check_waiting(room, request.target_id)
-    check_seat(room)
-    return admit(room, request.target_id)
+    """See ``admit_waiting``."""
+    return admit_waiting(room, request.target_id)
 
 
 def reject_user(
@@ -82,16 +70,15 @@ def moderate(
     target = room.participants.get(request.target_id)
     if target is None:
         raise Refusal(ErrorCode.TARGET_NOT_FOUND, "`targetId` is nobody in this room")
-    told = send((target.id,), events.ModeratorAction(room.code, actor.id, target.id, request.action))
     match request.action:
         case "kick":
             _check_kick(actor, target)
-            return told + _kick(room, target, now, policy)
+            return kick_by(room, actor.id, target, now, policy)
         case "make-moderator":
-            return told + _make_moderator(room, target)
+            return make_moderator_by(room, actor.id, target)
         case "mute" | "unmute":
             target.is_muted = request.action == "mute"
-            return told + announce(room, target)
+            return _tell(room, actor.id, target, request.action) + announce(room, target)
         case _:
             assert_never(request.action)
 
@@ -129,18 +116,58 @@ def _check_kick(actor: Participant, target: Participant) -> None:
         raise Refusal(ErrorCode.UNAUTHORIZED, "The creator of a room cannot be kicked")
 
 
-def _kick(room: Room, target: Participant, now: int, policy: Policy) -> Effects:
+def lock_by(room: Room, by: str) -> Effects:
+    """Newcomers wait from now on (R20), and so do those who had only missed a seat.
+
+    Here as below, ``by`` is a participant's id, or empty for the server.
+    """
+    room.locked_by = by
+    for person in room.waiting.values():
+        person.is_cleared = False
+    return send(room.participants, events.RoomLocked(room.code, by, by))
+
+
+def unlock_by(room: Room, by: str) -> Effects:
+    """Everyone waiting enters while there is room; the rest enter as seats free (R23)."""
+    room.locked_by = None
+    for person in room.waiting.values():
+        person.is_cleared = True
+    return send(room.participants, events.RoomUnlocked(room.code, by, by)) + fill_seats(room)
+
+
+def admit_waiting(room: Room, target_id: str) -> Effects:
+    """One who waits becomes a participant (R21).
+
+    Raises:
+        Refusal: TARGET_NOT_FOUND, or ROOM_FULL (the person goes on waiting).
+    """
+    _check_waiting(room, target_id)
+    check_seat(room)
+    return admit(room, target_id)
+
+
+def kick_by(
+    room: Room, by: str, target: Participant | WaitingParticipant, now: int, policy: Policy
+) -> Effects:
+    """One who is here, or waits, is told, and its connection closed; who comes back soon waits (R24)."""
     room.kicked = {address: until for address, until in room.kicked.items() if until > now}
     room.kicked[target.address] = now + policy.kick_wait
-    return [
-        Close(target.id, CloseCode.KICKED, "kicked by a moderator"),
-        *depart(room, target.id, now, policy, now),
-    ]
+    told = _tell(room, by, target, "kick")
+    if isinstance(target, WaitingParticipant):
+        gone = stop_waiting(room, target.id)
+    else:
+        gone = depart(room, target.id, now, policy, now)
+    return [*told, Close(target.id, CloseCode.KICKED, "kicked by a moderator"), *gone]
 
 
-def _make_moderator(room: Room, target: Participant) -> Effects:
+def make_moderator_by(room: Room, by: str, target: Participant) -> Effects:
+    """One more moderator (R24), who hears who is waiting (R20)."""
     was_moderator = target.is_moderator
     target.is_moderator = True
     target.role = target.role and "moderator"
-    effects = announce(room, target)
+    effects = _tell(room, by, target, "make-moderator") + announce(room, target)
     return effects if was_moderator else effects + show_waiting(room, target.id)
+
+
+def _tell(room: Room, by: str, target: Participant | WaitingParticipant, action: requests.Action) -> Effects:
+    return send((target.id,), events.ModeratorAction(room.code, by, target.id, action))

@@ -10,6 +10,7 @@ from itertools import chain
 
 from msgspec import Struct
 
+from mikroroom.core.bans import restored
 from mikroroom.core.effects import Close, Effects, Gone, Held, Resumed, Seated, Suspended, send
 from mikroroom.core.history import shorten
 from mikroroom.core.room import (
@@ -112,6 +113,7 @@ def restore(room: Room, now: int, policy: Policy) -> Effects:
     shorten(room.chat, policy.chat_history)  # it may be a lower one now
     # The clock may be another one.
     room.kicked = {address: min(until, now + policy.kick_wait) for address, until in room.kicked.items()}
+    room.bans = restored(room.bans, now)
     if not room.participants:
         room.expires_at = _end_of_empty(room, now, policy)
     people: list[Participant | WaitingParticipant] = [*room.participants.values(), *room.waiting.values()]

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from msgspec import UNSET, Struct, UnsetType, field, structs
 
+from mikroroom.core.bans import Ban, check_ban
 from mikroroom.core.effects import Close, Effects, Gone, Held, Lapsed, Seated, Send, WrongToken, send
 from mikroroom.core.grants import NO_GRANT, Grant, GrantedRole
 from mikroroom.core.history import History, recalled
@@ -103,6 +104,7 @@ class Room(Struct, kw_only=True):
     lost_until: int = 0
     """Until when someone may come back who lost its connection, and kept no place (R4)."""
     invites: dict[str, Invite] = field(default_factory=dict)
+    bans: dict[str, Ban] = field(default_factory=dict)
     chat: History = field(default_factory=History)
 
     @property
@@ -148,6 +150,9 @@ class Keys(Struct, frozen=True):
 NO_KEYS = Keys()
 
 
+MEETING_ENDED = "Meeting ended"
+
+
 class ProofNeeded(Exception):
     """Not a refusal: seal the password with ``salt``, and try again. Nothing has changed."""
 
@@ -167,8 +172,9 @@ def join(room: Room, newcomer: Newcomer, now: int, policy: Policy) -> Effects:
 
     Raises:
         ProofNeeded: the room has a password, and the newcomer's is not sealed with its salt yet.
-        Refusal: INVALID_TOKEN, INVALID_PASSWORD, WAITING_ROOM_FULL or ROOM_FULL.
+        Refusal: BANNED, INVALID_TOKEN, INVALID_PASSWORD, WAITING_ROOM_FULL or ROOM_FULL.
     """
+    check_ban(room, newcomer.address, newcomer.grant.subject, now)
     grant = _granted(room, newcomer, now)
     _check_password(room, newcomer, grant)
     is_creator = newcomer.creator_token is not None and is_token(newcomer.creator_token, room.creator_digest)
@@ -244,14 +250,29 @@ def depart(room: Room, participant_id: str, now: int, policy: Policy, lingers_un
         effects += send(room.participants, events.RecordingStopped(room.code, leaver.id, leaver.id))
     effects += fill_seats(room)
     if not room.participants:
-        effects += _end(room)
+        effects += send_away(room, room.waiting, MEETING_ENDED)
+        room.locked_by = None
+        room.chat = History()  # the next meeting reads nothing of this
         room.expires_at = now + policy.latent_age if room.is_precreated else lingers_until
+    return effects
+
+
+def send_away(
+    room: Room, people: dict[str, Participant] | dict[str, WaitingParticipant], reason: str
+) -> Effects:
+    """For all of these the meeting is over (R26): they are told why, and none of them can come back."""
+    effects: Effects = []
+    for person in people.values():
+        effects += _forget_suspension(room, person)
+        effects += send((person.id,), events.RejectUser(room.code, "", person.id, reason))
+        effects.append(Close(person.id, CloseCode.MEETING_ENDED, "meeting ended"))
+    people.clear()
     return effects
 
 
 def fill_seats(room: Room) -> Effects:
     """Give the free seats to those who are cleared to enter, in order (R23)."""
-    free = room.max_participants - len(room.participants)
+    free = max(0, room.max_participants - len(room.participants))  # it may have been made smaller
     cleared = [person.id for person in room.waiting.values() if person.is_cleared]
     return [effect for waiting_id in cleared[:free] for effect in admit(room, waiting_id)]
 
@@ -447,19 +468,6 @@ def _make_host(room: Room, person: Participant) -> Effects:
     effects += announce(room, person)
     if not was_moderator:
         effects += show_waiting(room, person.id)
-    return effects
-
-
-def _end(room: Room) -> Effects:
-    """Nobody is left: those who wait are sent away (R26), and the next meeting reads nothing of this."""
-    effects: Effects = []
-    for person in room.waiting.values():
-        effects += _forget_suspension(room, person)
-        effects += send((person.id,), events.RejectUser(room.code, "", person.id, "Meeting ended"))
-        effects.append(Close(person.id, CloseCode.MEETING_ENDED, "meeting ended"))
-    room.waiting.clear()
-    room.locked_by = None
-    room.chat = History()
     return effects
 
 

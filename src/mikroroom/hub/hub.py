@@ -19,6 +19,7 @@ from mikroroom.core.resume import lose
 from mikroroom.core.room import Policy
 from mikroroom.core.rules import act, moderates
 from mikroroom.core.secrets import new_id
+from mikroroom.hub.administration import Administration
 from mikroroom.hub.chat import Chats, unseated
 from mikroroom.hub.doorkeeper import Doorkeeper, Hook
 from mikroroom.hub.limits import Limits, LocalCounts
@@ -94,6 +95,9 @@ class Hub:
             policy=policy,
             random=random,
             clock=clock,
+        )
+        self.administration = Administration(
+            settings, store, lobby=self.lobby, counts=self.counts, policy=policy, random=random
         )
         self._ice = _ice_source(settings)
         # Half of their time is left then: enough for whoever is away, or asleep, when they come.

@@ -67,7 +67,7 @@ class Lobby:
             Refusal: INVALID_MESSAGE for a ``maxParticipants`` over the ceiling, and for no name where nobody
                 else could bring one (R8).
         """
-        self._check_size(request.max_participants)
+        self.check_size(request.max_participants)
         if not (request.name or request.token or self._doorkeeper.is_asked):
             raise Refusal(ErrorCode.INVALID_MESSAGE, NAME_MISSING)
         may_resume = request.resume and self._policy.resume_window
@@ -137,10 +137,10 @@ class Lobby:
             Refusal: ROOM_LIMIT; INVALID_MESSAGE for a ``maxParticipants`` over the ceiling; SERVER_ERROR when
                 too many passwords are being hashed.
         """
-        self._check_size(request.max_participants)
+        self.check_size(request.max_participants)
         password = None
         if request.password:
-            password = await self._hasher.seal(request.password, secrets.new_salt(self._random), address)
+            password = await self.seal(request.password, address)
         token = secrets.new_token(self._random)
         while True:
             room = Room(
@@ -156,6 +156,10 @@ class Lobby:
             except CodeTaken:
                 if request.room_id:
                     raise
+
+    async def seal(self, password: str, address: str) -> secrets.Password:
+        """Hash a new password that this address has chosen. Raises as ``Hasher.seal``."""
+        return await self._hasher.seal(password, secrets.new_salt(self._random), address)
 
     @property
     def hashing(self) -> int:
@@ -234,7 +238,8 @@ class Lobby:
     def _default_size(self) -> int:
         return min(self._settings.default_participants, self._settings.max_participants)
 
-    def _check_size(self, max_participants: int | None) -> None:
+    def check_size(self, max_participants: int | None) -> None:
+        """Raises Refusal: INVALID_MESSAGE for a ``maxParticipants`` over the ceiling."""
         ceiling = self._settings.max_participants
         if max_participants is not None and max_participants > ceiling:
             raise Refusal(ErrorCode.INVALID_MESSAGE, f"Expected `int` <= {ceiling} - at `$.maxParticipants`")

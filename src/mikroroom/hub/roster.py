@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from msgspec import Struct
 
-from mikroroom.core.effects import Close, Gone, Held, Resumed, Seated, Suspended
+from mikroroom.core.effects import Close, Gone, Held, Resumed, Seated, Suspended, Widened
 from mikroroom.hub.chat import unheard
 from mikroroom.hub.limits import Limits
 from mikroroom.hub.mailbox import Capacity, Mailbox
@@ -24,7 +24,7 @@ from mikroroom.stores.port import Counts, Far, Kept, Store
 log = logging.getLogger(__name__)
 
 Person = Session | Mailbox
-Change = Seated | Held | Gone | Suspended | Resumed | Close
+Change = Seated | Widened | Held | Gone | Suspended | Resumed | Close
 
 # Why a connection is closed whose participant has its place on another worker.
 _PARTED = {
@@ -141,6 +141,8 @@ class Roster:
                 return participant_id
             case Seated(participant_id, seats):
                 self._seat(participant_id, seats)
+            case Widened(participant_id, seats):
+                self._widen(participant_id, seats)
             case Held(participant_id):
                 self._hold(participant_id)
             case Gone(participant_id):
@@ -288,6 +290,12 @@ class Roster:
         if is_new:
             self._meters.joins += 1
             _log("joined", person)
+
+    def _widen(self, participant_id: str, seats: int) -> None:
+        """The room of someone has more seats now (R31)."""
+        person = self._people.get(participant_id)
+        if person is not None and person.session is not None:
+            person.session.allowance.widen(BURST_PER_SEAT * seats)
 
     def _hold(self, participant_id: str) -> None:
         """Someone waits to be admitted."""

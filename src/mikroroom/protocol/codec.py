@@ -6,7 +6,7 @@ as raw JSON can carry invalid bytes to another client.
 
 from collections.abc import Callable, Mapping
 from operator import attrgetter
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import msgspec
 from msgspec import Raw
@@ -30,6 +30,8 @@ class InvalidMessage(Refusal):
         super().__init__(ErrorCode.INVALID_MESSAGE, message)
         self.request_type = request_type
 
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 # A message on its way out, and the room left before it, in which a connection may write the header of a
 # WebSocket frame (RFC 6455, 5.2): so the bytes that were encoded are the bytes that are sent.
@@ -153,6 +155,26 @@ def decode_room(body: bytes) -> CreateRoom:
         return _room_decoder.decode(body.decode()) if body else CreateRoom()
     except _UNREADABLE as error:
         raise InvalidMessage(_explain(error)) from None
+
+
+def decode_body(body: bytes, kind: type[S]) -> S:
+    """Read the body of any other HTTP request; an empty one asks for nothing in particular.
+
+    Raises:
+        InvalidMessage: as ``decode_room``. Says what is wrong, and what is allowed.
+    """
+    try:
+        return msgspec.json.decode(body.decode() or "{}", type=kind)
+    except _UNREADABLE as error:
+        raise InvalidMessage(_explain(error)) from None
+
+
+def decode_query(query: Mapping[str, str], kind: type[S]) -> S:
+    """Read the query of a URL. Raises as ``decode_body``."""
+    try:
+        return msgspec.convert(query, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidMessage(str(error)) from None
 
 
 def frame(event: events.Message, into: Frame | None = None) -> Frame:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from heapq import nsmallest
 from itertools import islice
 
 from msgspec import structs
@@ -12,7 +13,7 @@ from mikroroom.core.room import Policy, Room
 from mikroroom.logs import Line
 from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.stores.journal import Journal
-from mikroroom.stores.port import Census, CodeTaken, Counts, Kept, Receiver, Step, Verb
+from mikroroom.stores.port import Census, CodeTaken, Counts, Kept, Page, Receiver, Step, Verb
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +95,14 @@ class MemoryStore:
             raise Refusal(ErrorCode.ROOM_NOT_FOUND, "There is no meeting with this code")
         self._apply(room, verb)
         return None
+
+    async def page(self, after: str, limit: int) -> Page:
+        """See ``port.Store``."""
+        self._sweep()
+        codes = nsmallest(limit + 1, (code for code in self._rooms if code > after))
+        return Page(
+            [self._rooms[code] for code in codes[:limit]], codes[limit - 1] if len(codes) > limit else None
+        )
 
     def tidy(self) -> bool:
         """See ``port.Store``. Also tries again what the journal could not do."""

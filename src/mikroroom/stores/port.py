@@ -147,6 +147,13 @@ class Census(Struct, frozen=True):
     peak: int
 
 
+class Page(NamedTuple):
+    """Some of the rooms, by code, to be looked at only. ``next`` is after which to go on, None at the end."""
+
+    rooms: list[Room]
+    next: str | None
+
+
 class Store(Protocol):
     """Rooms, and the one way to change them.
 
@@ -182,6 +189,13 @@ class Store(Protocol):
 
         Raises:
             Refusal: ROOM_NOT_FOUND, or what the verb refuses.
+        """
+
+    async def page(self, after: str, limit: int) -> Page:
+        """The rooms whose codes come after this one, so many at most.
+
+        Raises:
+            Refusal: SERVER_ERROR, they are out of reach.
         """
 
     def tidy(self) -> bool:

@@ -23,6 +23,11 @@ CORS_HEADERS = {
     "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
     "Access-Control-Allow-Headers": "Content-Type",
 }
+# What a page asks for that administers rooms, or hears of them.
+MORE_CORS_HEADERS = {
+    "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": "Content-Type, Authorization",
+}
 _STARTS = ("http.response.start", "websocket.http.response.start")
 
 
@@ -62,6 +67,8 @@ class AnswerHeaders:
             await send(message)
 
         if scope["type"] == "http" and scope["method"] == "OPTIONS":
+            if asks_for_more(scope):
+                cors |= MORE_CORS_HEADERS
             await Response(status_code=204)(scope, receive, send_with_headers)
             return
         try:
@@ -87,4 +94,13 @@ class AnswerHeaders:
             return {"Access-Control-Allow-Origin": "*", **CORS_HEADERS}
         if origin is not None and is_allowed(origin, self._allowed_origins):
             return {"Access-Control-Allow-Origin": origin, **CORS_HEADERS}
-        return CORS_HEADERS
+        return dict(CORS_HEADERS)
+
+
+def asks_for_more(scope: Scope) -> bool:
+    """Whether this is a preflight for what the reference does not know: other methods, or a token."""
+    headers = Headers(scope=scope)
+    method = headers.get("access-control-request-method", "")
+    fields = headers.get("access-control-request-headers", "").lower()
+    is_more = method in {"PATCH", "DELETE"} or "authorization" in fields
+    return is_more and scope["path"].removeprefix(scope.get("root_path", "")).startswith("/api/")

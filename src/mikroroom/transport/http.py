@@ -85,7 +85,7 @@ async def create_room(request: Request) -> Response:
     if wait:
         hub.limits.tell("rooms-limited", hub.clock(), address=address)
         return too_many(wait)
-    body = await _read(request, settings.max_body_bytes)
+    body = await read_body(request, settings.max_body_bytes)
     if body is None:
         return error(413, f"Request body too large; at most {settings.max_body_bytes} bytes")
     try:
@@ -110,7 +110,7 @@ async def http_error(request: Request, exception: HTTPException) -> Response:
     return error(exception.status_code, exception.detail, **dict(exception.headers or {}))
 
 
-async def _read(request: Request, limit: int) -> bytes | None:
+async def read_body(request: Request, limit: int) -> bytes | None:
     """The body, or None as soon as it is known to be longer than ``limit``."""
     body = bytearray()
     async for chunk in request.stream():

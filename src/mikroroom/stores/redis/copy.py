@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 
 from msgspec import Raw, Struct
 
-from mikroroom.core.effects import Close, Effects, Gone, Held, Resumed, Seated, Suspended
+from mikroroom.core.effects import Close, Effects, Gone, Held, Resumed, Seated, Suspended, Widened
 from mikroroom.core.resume import forsake, lapse
 from mikroroom.core.room import Policy, Room
 from mikroroom.protocol.codes import ErrorCode, Refusal
@@ -150,13 +150,12 @@ class Draft:
             self.room = None
 
 
+_PERSONAL = Seated | Widened | Held | Gone | Suspended | Resumed | Close
+
+
 def concerning(effects: Effects, here: Callable[[str], bool]) -> Effects:
     """The effects that are for this worker: of those about one person only where that one is ``here``."""
-    return [
-        effect
-        for effect in effects
-        if not isinstance(effect, Seated | Held | Gone | Suspended | Resumed | Close) or here(effect.id)
-    ]
+    return [effect for effect in effects if not isinstance(effect, _PERSONAL) or here(effect.id)]
 
 
 def absences(room: Room | None) -> dict[str, tuple[str, int]]:

@@ -7,11 +7,13 @@ from typing import Any
 from mikroroom.core.effects import Effects
 from mikroroom.core.room import Policy, Room
 from mikroroom.meters import Meters
+from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.settings import Settings
-from mikroroom.stores.port import Census, Counts, Kept, Receiver, Step, Verb
+from mikroroom.stores.port import Census, Counts, Kept, Page, Receiver, Step, Verb
 from mikroroom.stores.redis.commit import KEPT
 from mikroroom.stores.redis.counts import SharedCounts
-from mikroroom.stores.redis.desk import DUE_TOGETHER
+from mikroroom.stores.redis.desk import AWAY, AWAY_NOW, DUE_TOGETHER, PATIENCE
+from mikroroom.stores.redis.pages import page
 from mikroroom.stores.redis.wire import OutOfReach, Refused
 from mikroroom.stores.redis.worker import Clocks, Worker
 
@@ -95,6 +97,15 @@ class RedisStore:
     def transact(self, code: str, verb: Verb) -> Step:
         """See ``port.Store``. Refused as well, with SERVER_ERROR, if Redis is away for too long."""
         return self._here.desk.ask(code, lambda room, _homes, now: verb(room, now))
+
+    async def page(self, after: str, limit: int) -> Page:
+        """See ``port.Store``. As Redis has them, whichever worker made or holds them."""
+        worker = self._here
+        try:
+            async with asyncio.timeout(0 if worker.link.is_down_for(AWAY) else PATIENCE):
+                return await page(worker.link, after, limit, worker.clock())
+        except (Refused, OutOfReach, TimeoutError):
+            raise Refusal(ErrorCode.SERVER_ERROR, AWAY_NOW) from None
 
     def tidy(self) -> bool:
         """See ``port.Store``. The workers take turns."""

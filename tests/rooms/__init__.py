@@ -1,0 +1,1 @@
+"""``mikroroom rooms``: what it understands and writes, and a server that does it."""
