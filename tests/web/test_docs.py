@@ -27,7 +27,7 @@ async def test_the_page_needs_no_script(browser: Browser, site: Site) -> None:
     async with await browser.new_context(java_script_enabled=False) as context:
         page = await context.new_page()
         await page.goto(f"{site.url}/docs")
-        await page.get_by_role("link", name="POST /api/rooms").click()
+        await page.get_by_role("link", name="POST /api/rooms", exact=True).click()
         assert page.url.endswith("/docs#createRoom")
         await page.get_by_role("link", name="asyncapi.json").first.click()
         assert page.url == f"{site.url}/asyncapi.json"

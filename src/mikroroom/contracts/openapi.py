@@ -48,10 +48,10 @@ def openapi(settings: Settings, root: str = "", routes: Iterable[Endpoint] = ROU
     """The document of a service below the path ``root``, with these of the routes."""
     schemas = Schemas(ceilings(settings))
     paths: dict[str, dict[str, Any]] = {}
-    topics: dict[str, None] = {}
+    topics: set[str] = set()
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
-        topics[route.topic] = None
+        topics.add(route.topic)
     return {
         "openapi": "3.1.1",
         "info": {
@@ -61,7 +61,7 @@ def openapi(settings: Settings, root: str = "", routes: Iterable[Endpoint] = ROU
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": root or "/"}],
-        "tags": [{"name": topic, "description": TOPICS[topic]} for topic in topics],
+        "tags": [{"name": topic, "description": about} for topic, about in TOPICS.items() if topic in topics],
         "paths": paths,
         "components": {"schemas": schemas.components, "securitySchemes": _SCHEMES},
         "x-limits": [told(limit) for limit in limits(settings)],

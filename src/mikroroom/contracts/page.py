@@ -45,14 +45,15 @@ def policy() -> str:
 def page(rest: Document, signaling: Document) -> str:
     """The page of the two documents."""
     sections = [
-        ("http", "HTTP", list(_routes(rest))),
+        *((_slug(tag["name"]), tag["name"], list(_routes(rest, tag["name"]))) for tag in rest["tags"]),
         ("sent", "What a client sends", list(_messages(signaling, "receive"))),
         ("heard", "What the server sends", list(_messages(signaling, "send"))),
         ("bodies", "Other types", list(_bodies(rest, signaling))),
         ("codes", "Codes and limits", list(_tables(signaling))),
     ]
     entries = "".join(_entry(key, title, articles) for key, title, articles in sections)
-    main = "".join(_section(key, title, articles) for key, title, articles in sections)
+    leads = {_slug(tag["name"]): _paragraphs(tag["description"]) for tag in rest["tags"]}
+    main = "".join(_section(key, title, leads.get(key, ""), articles) for key, title, articles in sections)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -87,16 +88,23 @@ def _entry(key: str, title: str, articles: Iterable[tuple[str, str, str]]) -> st
     return f'<p><a href="#{key}">{title}</a></p><ul>{items}</ul>'
 
 
-def _section(key: str, title: str, articles: Iterable[tuple[str, str, str]]) -> str:
-    return f'<section><h2 id="{key}">{title}</h2>{"".join(body for _, _, body in articles)}</section>'
+def _section(key: str, title: str, lead: str, articles: Iterable[tuple[str, str, str]]) -> str:
+    bodies = "".join(body for _, _, body in articles)
+    return f'<section><h2 id="{key}">{title}</h2><div class="lead">{lead}</div>{bodies}</section>'
 
 
-def _routes(rest: Document) -> Iterator[tuple[str, str, str]]:
-    """Anchor, name and article of each route."""
+def _slug(title: str) -> str:
+    return title.lower().replace(" ", "-")
+
+
+def _routes(rest: Document, topic: str) -> Iterator[tuple[str, str, str]]:
+    """Anchor, name and article of each route of one topic."""
     root = rest["servers"][0]["url"].rstrip("/")
     schemas = rest["components"]["schemas"]
     for path, methods in rest["paths"].items():
         for method, operation in methods.items():
+            if topic not in operation["tags"]:
+                continue
             verb = f'<span class="verb {method}">{method.upper()}</span>'
             title = f"{verb} <code>{escape(root + path)}</code>"
             parts = [f"<p>{words(operation['summary'])}.</p>"]
@@ -110,8 +118,14 @@ def _routes(rest: Document) -> Iterator[tuple[str, str, str]]:
                 parts += [f"<h4>Body</h4>{_fields(content['schema'], schemas)}", _example(content["example"])]
             parts.append(f"<h4>Answers</h4>{_answers(operation['responses'], schemas)}")
             key = operation["operationId"]
-            name = f"{method.upper()} {escape(path)}"
+            name = f"{method.upper()} {escape(_shortened(path))}"
             yield key, f"<code>{name}</code>", _article(key, title, parts)
+
+
+def _shortened(path: str) -> str:
+    """A path for the contents: of what is in a room only that."""
+    inner = path.removeprefix("/api/rooms/{code}")
+    return f"…{inner}" if inner and inner != path else path
 
 
 def _proof(security: list[Any]) -> str:

@@ -1,5 +1,6 @@
 """JSON schemas in words: what a field may be, for people to read."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -33,7 +34,12 @@ def inner_names(schemas: Schema) -> list[str]:
 
 
 def kind_of(schema: Schema) -> str:
-    """Type and bounds in words, such as ``whole number from 1 to 8, or null``."""
+    """Type and bounds in words, such as ``whole number from 1 to 8, or null; 5 without it``."""
+    kind = _kind(schema)
+    return f"{kind}; {json.dumps(schema['default'])} without it" if "default" in schema else kind
+
+
+def _kind(schema: Schema) -> str:
     match schema:
         case {"$ref": _}:
             return _name(schema)
@@ -47,7 +53,7 @@ def kind_of(schema: Schema) -> str:
             return f"list of {kind_of(item)}{_size(schema, 'Items', '')}"
         case {"type": list(kinds)}:
             inner = {**schema, "type": kinds[0]}
-            return f"{kind_of(_without_null(inner))}, or null"
+            return f"{_kind(_without_null(inner))}, or null"
         case {"enum": values}:
             return " | ".join(f'"{value}"' for value in values)
         case {"type": "object", "additionalProperties": dict(value)}:
