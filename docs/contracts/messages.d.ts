@@ -1001,6 +1001,49 @@ export interface CreatedInvite {
   expiresAt: number | null;
 }
 
+export interface RoomEvents {
+  /** The events, in order. */
+  events: RoomEvent[];
+  /** The after of the next request; null where there has been nothing yet. */
+  next: string | null;
+  /** False where some that came after the one asked for are not kept any more. */
+  isComplete: boolean;
+}
+
+export interface RoomEvent {
+  /** What has happened. */
+  type: "participant.joined" | "participant.left" | "participant.waiting" | "participant.waiting-left" | "room.ended" | "room.moderated" | "room.started";
+  /** The event's place, milliseconds and a number; it grows from each to the next. */
+  id: string;
+  /** When it happened, in milliseconds since the epoch. */
+  timestamp: number;
+  /** The room's code: six letters or digits, in upper case. */
+  roomId: string;
+  /** Who joined, left, waits, or waits no longer. */
+  participant?: EventPerson;
+  /** Why somebody is gone: left by word, lost the connection, removed, rejected, or it all ended. */
+  reason?: "ended" | "left" | "lost" | "rejected" | "removed";
+  /** What was done, such as locked, admitted or muted; there may be more. */
+  action?: string;
+  /** The id of the participant who did it; empty for the server and its administration. */
+  by?: string;
+  /** To whom it was done; absent where it concerns the room. */
+  target?: EventPerson;
+}
+
+export interface EventPerson {
+  /** Its id. */
+  id: string;
+  /** What a person is called. */
+  name: string;
+  /** Who that is to the site; null if it did not say. */
+  subject: string | null;
+  /** Is the one host of the room, who is a moderator too. */
+  isHost: boolean;
+  /** May act on others, lock the room and admit who waits. */
+  isModerator: boolean;
+}
+
 export type ErrorCode =
   "ROOM_FULL" | "INVALID_PASSWORD" | "ROOM_NOT_FOUND" | "UNAUTHORIZED" |
   "INVALID_MESSAGE" | "NOT_IN_ROOM" | "ALREADY_JOINED" | "TARGET_NOT_FOUND" |

@@ -14,15 +14,19 @@ from mikroroom import settings as configuration
 from mikroroom.clock import steady_ms, wall_ms
 from mikroroom.core.addresses import networks
 from mikroroom.core.room import Policy
-from mikroroom.hooks import AuthorizeJoin
+from mikroroom.hooks import AuthorizeJoin, OnEvent
+from mikroroom.hub.hooks import EventHook
 from mikroroom.hub.hub import Hub
+from mikroroom.hub.outside import Listener, Outside
 from mikroroom.meters import Meters
 from mikroroom.settings import Settings, SettingsError
+from mikroroom.stores.chronicle import MemoryChronicle, retention_of
 from mikroroom.stores.journal import Journal
 from mikroroom.stores.memory import MemoryStore
 from mikroroom.stores.port import Store
 from mikroroom.transport import http
 from mikroroom.transport.administration import administration_routes
+from mikroroom.transport.chronicle import list_events
 from mikroroom.transport.contracts import CONTRACTS, Contracts
 from mikroroom.transport.direct import DirectPath
 from mikroroom.transport.headers import AnswerHeaders
@@ -31,13 +35,19 @@ from mikroroom.transport.signaling import SignalingEndpoint, nowhere
 from mikroroom.transport.web import WebFiles, web_file
 
 
-def create_app(settings: Settings | None = None, *, authorize_join: AuthorizeJoin | None = None) -> Starlette:
+def create_app(
+    settings: Settings | None = None,
+    *,
+    authorize_join: AuthorizeJoin | None = None,
+    on_event: OnEvent | None = None,
+) -> Starlette:
     """The whole service, to be served or mounted anywhere. Each call makes one of its own.
 
     Without ``settings`` they are read from the environment and the file it names. The lifespan need not be
     run: the app starts on first use. Where it is run (``app.router.lifespan_context``), it stops cleanly.
 
-    ``authorize_join`` decides who may join which room, and as whom: see ``mikroroom.hooks``.
+    ``authorize_join`` decides who may join which room, and as whom; ``on_event`` is called with what happens
+    in rooms: see ``mikroroom.hooks``.
 
     Raises:
         SettingsError: a setting is unknown or malformed.
@@ -53,13 +63,15 @@ def create_app(settings: Settings | None = None, *, authorize_join: AuthorizeJoi
         chat_history=settings.chat_history,
     )
     meters = Meters()
+    store = _store(settings, policy, meters)
     hub = Hub(
         settings,
-        _store(settings, policy, meters),
+        store,
         policy,
         SystemRandom(),
         authorize_join=authorize_join,
         meters=meters,
+        outside=_outside(settings, store, meters, on_event),
     )
 
     @asynccontextmanager
@@ -78,7 +90,7 @@ def create_app(settings: Settings | None = None, *, authorize_join: AuthorizeJoi
             Route("/config", http.config),
             *([Route("/metrics", metrics)] if settings.metrics == "on" and not settings.metrics_port else []),
             Route("/api/rooms", http.create_room, methods=["POST"]),
-            *administration_routes(settings),
+            *administration_routes(settings, {"/api/events": list_events}),
             Route("/web/{path:path}", web_file),
             *(CONTRACTS if settings.contracts == "on" else []),
             Route("/ws", http.upgrade_required),
@@ -113,10 +125,24 @@ def _store(settings: Settings, policy: Policy, meters: Meters) -> Store:
         except ValueError as error:
             raise SettingsError([f"redis_url: cannot be used: {error}"]) from error
         return RedisStore(settings, policy, Clocks(steady_ms, wall_ms), meters)
+    told = MemoryChronicle(retention_of(settings), wall_ms)
+    times = meters.store["journal"]
     return MemoryStore(
         max_rooms=settings.max_rooms,
         max_latent_rooms=settings.max_latent_rooms,
         policy=policy,
         clock=steady_ms,
-        journal=Journal(settings.data_dir, meters.store["journal"]) if settings.data_dir else None,
+        journal=Journal(settings.data_dir, times, told) if settings.data_dir else None,
+        chronicle=told,
     )
+
+
+def _outside(settings: Settings, store: Store, meters: Meters, on_event: OnEvent | None) -> Outside:
+    listeners: list[Listener] = []
+    if on_event is not None:
+        listeners.append(EventHook(on_event, settings.hook_timeout, meters))
+    if settings.webhook_url:
+        from mikroroom.hub.courier import Courier  # noqa: PLC0415 - its client takes a while to load
+
+        listeners.append(Courier(settings, store.chronicle, meters, SystemRandom()))
+    return Outside(listeners)

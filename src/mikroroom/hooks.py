@@ -16,14 +16,19 @@ handshake of the WebSocket, with cookies, headers, and what middleware of the si
 ``room`` the room's code; ``name`` the name that is asked for. It may be a coroutine function; a plain one is
 called on a thread. It has ``hook_timeout`` seconds; if it takes longer or raises, the join is refused
 (SERVER_ERROR) and the log says why. Whoever comes back to its place (R42) was asked about before.
+
+``on_event(event)`` is told what happens in rooms: a ``RoomEvent``, one after the other, in the process where
+it happened. It may be a coroutine function or a plain one, and has as much time. No meeting waits for it.
 """
 
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import HTTPConnection
 
+from mikroroom.core.chronicle import RoomEvent
 from mikroroom.core.grants import Denial, Grant, GrantedRole
+from mikroroom.hub.hooks import OnEvent
 
-__all__ = ["AuthorizeJoin", "Denial", "Grant", "GrantedRole"]
+__all__ = ["AuthorizeJoin", "Denial", "Grant", "GrantedRole", "OnEvent", "RoomEvent"]
 
 AuthorizeJoin = Callable[[HTTPConnection, str, str], Grant | Denial | Awaitable[Grant | Denial]]

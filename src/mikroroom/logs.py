@@ -20,7 +20,16 @@ Level = Literal["debug", "info", "warning", "error"]
 LONGEST = 300
 
 # Whose lines are less than ours: the server below us and its libraries.
-BELOW = ("uvicorn", "uvicorn.error", "uvicorn.asgi", "uvicorn.access", "websockets", "asyncio")
+BELOW = (
+    "uvicorn",
+    "uvicorn.error",
+    "uvicorn.asgi",
+    "uvicorn.access",
+    "websockets",
+    "asyncio",
+    "httpx",
+    "httpcore",
+)
 
 # What syslog(3) calls each level; where a level is none of these, it is the next one below.
 _PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6, logging.DEBUG: 7}

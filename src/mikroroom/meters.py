@@ -107,6 +107,13 @@ class Meters:
         """Seconds."""
         self.store: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(MIDDLING))
         self.inbox = Histogram(MIDDLING)
+        self.webhooks_delivered = 0
+        self.webhooks_dropped = 0
+        self.webhook_failures = 0
+        self.webhooks_waiting = 0
+        self.webhooks_age = 0.0
+        """How long the oldest one has waited, in seconds."""
+        self.hook_failures: Counter[str] = Counter()
 
     def tidy(self) -> None:
         """Once a second: see how much there is to be timed, and forget what will never be followed."""

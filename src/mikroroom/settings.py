@@ -4,6 +4,7 @@
 and the README's table are all derived from its fields. What the settings are for is not known here.
 """
 
+import base64
 import difflib
 import ipaddress
 import os
@@ -36,6 +37,17 @@ _REDIS = (
     r"|unix://([^\s/?#@]*@)?/[^\s?#]+(\?[^\s#]*)?)?\Z"
 )
 
+_WHSEC = r"whsec_[A-Za-z0-9+/]{32,87}={0,2}"
+
+RoomEventType = Literal[
+    "room.started",
+    "room.ended",
+    "room.moderated",
+    "participant.joined",
+    "participant.left",
+    "participant.waiting",
+    "participant.waiting-left",
+]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
 WebSocketProtocol = Literal["auto", "picows", "stock"]
@@ -345,6 +357,40 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             pattern=r"^([!-~]{16,})?\Z",
         ),
     ] = ""
+    events_kept: Annotated[
+        int,
+        _about("Room events kept for `GET /api/events`, where there is an `admin_token`", ge=0, le=1_000_000),
+    ] = 10_000
+    webhook_url: Annotated[
+        str,
+        _about(
+            "Where room events are sent, one at a time; empty sends none",
+            allowed="nothing, or a URL such as https://example.org/meetings",
+            kind="secret",
+            pattern=r"^(https?://[^\s/?#]+[^\s#]*)?\Z",
+        ),
+    ] = ""
+    webhook_secret: Annotated[
+        str,
+        _about(
+            "What webhooks are signed with; while it is being changed, several with commas between them",
+            allowed="`whsec_` and the Base64 of 24 to 64 bytes, or several such",
+            kind="secret",
+            pattern=rf"^({_WHSEC}(,\s*{_WHSEC})*)?\Z",
+        ),
+    ] = ""
+    webhook_events: Annotated[
+        tuple[RoomEventType, ...],
+        _about("Types of the room events that are sent", allowed=" or ".join(get_args(RoomEventType))),
+    ] = get_args(RoomEventType)
+    webhook_backlog: Annotated[
+        int,
+        _about(
+            "Room events that wait for a webhook which fails, before those are dropped that are over",
+            ge=100,
+            le=1_000_000,
+        ),
+    ] = 10_000
 
     loop_patience: Annotated[
         float,
@@ -360,7 +406,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "text"
 
     def __post_init__(self) -> None:
-        problems = list(_out_of_bounds(self)) or list(_at_odds(self))
+        problems = list(_out_of_bounds(self)) or [*_at_odds(self), *_at_odds_with_the_site(self)]
         if problems:
             lines = [_refusal(_DEFAULTS, p.field, getattr(self, p.field), p.must) for p in problems]
             raise SettingsError(lines, problems)
@@ -560,14 +606,22 @@ def _at_odds(settings: Settings) -> Iterator[Problem]:
         yield Problem("tls_certificate", "given together with tls_key", ("tls_key",))
     if settings.tls_key and not settings.tls_certificate:
         yield Problem("tls_key", "given together with tls_certificate", ("tls_certificate",))
-    if settings.join_tokens == "required" and not (settings.join_token_secret or settings.join_token_keys):
-        must = "given together with join_token_secret or join_token_keys"
-        yield Problem("join_tokens", must, ("join_token_secret", "join_token_keys"))
     if settings.turn_servers and not (
         settings.turn_secret or (settings.turn_username and settings.turn_credential)
     ):
         must = "given together with turn_secret, or with turn_username and turn_credential"
         yield Problem("turn_servers", must, ("turn_secret", "turn_username", "turn_credential"))
+
+
+def _at_odds_with_the_site(settings: Settings) -> Iterator[Problem]:
+    """Likewise, of what a site around the service has to say and to hear."""
+    if settings.join_tokens == "required" and not (settings.join_token_secret or settings.join_token_keys):
+        must = "given together with join_token_secret or join_token_keys"
+        yield Problem("join_tokens", must, ("join_token_secret", "join_token_keys"))
+    if settings.webhook_url and not settings.webhook_secret:
+        yield Problem("webhook_url", "given together with webhook_secret", ("webhook_secret",))
+    if settings.webhook_secret and not all(map(_is_key, settings.webhook_secret.split(","))):
+        yield Problem("webhook_secret", OPTIONS["webhook_secret"].allowed)
 
 
 def _is_network(text: str) -> bool:
@@ -576,6 +630,14 @@ def _is_network(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_key(secret: str) -> bool:
+    try:
+        key = base64.b64decode(secret.strip().removeprefix("whsec_"), validate=True)
+    except ValueError:
+        return False
+    return 24 <= len(key) <= 64
 
 
 def _unreadable(settings: Settings) -> Iterator[Problem]:

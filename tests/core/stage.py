@@ -12,10 +12,13 @@ import msgspec
 import pytest
 
 from mikroroom.core.chat import say
+from mikroroom.core.chronicle import RoomEvent
 from mikroroom.core.effects import (
     Close,
+    Effect,
     Effects,
     Gone,
+    Happened,
     Held,
     Lapsed,
     Resumed,
@@ -33,6 +36,8 @@ from mikroroom.core.secrets import Password, digest_token
 from mikroroom.protocol import events, requests
 from mikroroom.protocol.codec import TYPE_OF
 from mikroroom.protocol.codes import ErrorCode, Refusal
+
+from .outsider import Outsider
 
 CODE = "STAGE2"
 TOKEN = "the creator's token"
@@ -79,6 +84,7 @@ class Stage:
     ``seated``, ``held`` and ``suspended`` (with the address) are kept from the effects alone, as a hub does
     it, and so are ``connections``, and ``late`` with the tokens whose time is over. What is said to someone
     who is suspended is kept for it. ``tokens`` are those that were given out last.
+    The ``outsider`` hears of it all from outside, and must know at any time who is there.
     """
 
     def __init__(
@@ -107,6 +113,8 @@ class Stage:
         self.tokens: dict[str, str] = {}
         self.late: list[bytes] = []
         self.guesses: list[str] = []
+        self.outsider = Outsider()
+        self.happened: list[RoomEvent] = []
         self._inboxes: dict[str, list[Heard]] = {}
         self._count = 0
 
@@ -253,6 +261,25 @@ class Stage:
             inboxes,
         )
 
+    def happens(self) -> list[str]:
+        """What those outside were told since last asked, a line each."""
+        told, self.happened = self.happened, []
+        return [
+            " ".join(
+                word
+                for word in (
+                    event.type,
+                    event.participant and event.participant.id,
+                    event.reason,
+                    event.action,
+                    event.target and event.target.id,
+                    None if event.by is None else f"by {event.by or 'the server'}",
+                )
+                if word
+            )
+            for event in told
+        ]
+
     # Behind the scenes
 
     def _enters(self, newcomer: Newcomer, effects: Effects) -> None:
@@ -292,17 +319,26 @@ class Stage:
                     assert returner is not None
                     self._comes_back(effect, returner)
                     returned.add(effect.id)
-                case Lapsed(tokens):
-                    assert tokens
-                    self.late += tokens
-                case WrongToken(name):
-                    self.guesses.append(name)
+                case _:
+                    self._takes_note(effect)
         assert not returned, "neither seated nor held"
         assert self.seated.keys() == self.room.participants.keys()
         assert self.held == self.room.waiting.keys()
+        self.outsider.knows(CODE, self.room.participants, self.room.waiting)
         addresses = {person.id: person.address for person in self.room.participants.values()}
         addresses |= {person.id: person.address for person in self.room.waiting.values()}
         assert self.suspended == {name: addresses[name] for name in self.room.suspended}
+
+    def _takes_note(self, effect: Effect) -> None:
+        match effect:
+            case Lapsed(tokens):
+                assert tokens
+                self.late += tokens
+            case WrongToken(name):
+                self.guesses.append(name)
+            case Happened(event):
+                self.happened.append(event)
+                self.outsider.hears(event)
 
     def _is_placed(self, effect: Seated | Held, name: str, *, is_back: bool) -> None:
         if isinstance(effect, Seated):

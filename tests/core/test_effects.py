@@ -2,10 +2,12 @@
 
 import msgspec
 
+from mikroroom.core.chronicle import Person, RoomEvent
 from mikroroom.core.effects import (
     Close,
     Effects,
     Gone,
+    Happened,
     Held,
     Lapsed,
     Resumed,
@@ -53,5 +55,6 @@ def test_effects_are_carried_elsewhere_as_they_are() -> None:
         ),
         Resumed("dora", "another", events.WaitingRoom("ABC123", "dora", name="Dora"), (), is_restart=False),
         Lapsed((b"digest", b"another")),
+        Happened(RoomEvent(type="participant.left", room_id="ABC123", participant=Person("bob", "Bob"))),
     ]
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(effects), type=Effects) == effects

@@ -15,6 +15,8 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from mikroroom.core.chronicle import RoomEvent
+from mikroroom.core.effects import Effects, Happened
 from mikroroom.core.room import Policy, Room
 from mikroroom.core.secrets import Password
 from mikroroom.hub.doorkeeper import Hook
@@ -110,6 +112,7 @@ class Disk:
     def __init__(self) -> None:
         self.rooms: dict[str, bytes] = {}
         self.kept: dict[str, Kept] = {}
+        self.happened: list[RoomEvent] = []
         self._taken: dict[str, Kept] = {}
         self._noted: dict[str, int] = {}
 
@@ -129,6 +132,10 @@ class Disk:
     def remove(self, code: str) -> None:
         """A room is gone."""
         self.rooms.pop(code, None)
+
+    def note(self, effects: Effects) -> None:
+        """Something has happened that those outside are told."""
+        self.happened += [effect.event for effect in effects if isinstance(effect, Happened)]
 
     def take_kept(self, code: str, participant_id: str) -> Kept | None:
         """What was kept for someone, once; after a crash only how much had come from it."""
@@ -233,6 +240,7 @@ class House:
             policy=policy,
             clock=self.clock,
             journal=cast("Any", self.disk),
+            chronicle=cast("Any", self.disk),
         )
         self.hub = Hub(
             settings,

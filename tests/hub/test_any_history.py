@@ -12,8 +12,11 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.core.outsider import Outsider
 
+from mikroroom.core.chronicle import RoomEvent
 from mikroroom.core.room import Participant, Room
+from mikroroom.hub.outside import Outside
 from mikroroom.settings import Settings
 from mikroroom.stores.memory import MemoryStore
 
@@ -97,10 +100,22 @@ class AnyHistory(RuleBasedStateMachine):
         store = self.house.store
         assert isinstance(store, MemoryStore)
         self.rooms = store._rooms
+        self.outsider = Outsider()
+        self.house.hub._outside = Outside([self])
         self.cast: list[Person] = []
         self.views: dict[Person, View] = {}
         for number in range(MANY):
             self._arrives(number)
+
+    def start(self) -> None:
+        """See ``Listener``: what happens is told to the outsider."""
+
+    def tell(self, event: RoomEvent) -> None:
+        """See ``Listener``."""
+        self.outsider.hears(event)
+
+    async def stop(self) -> None:
+        """See ``Listener``."""
 
     def _arrives(self, number: int) -> None:
         person = self.house.arrives(f"P{number}", f"192.0.2.{number // 2}")
@@ -268,6 +283,13 @@ class AnyHistory(RuleBasedStateMachine):
         assert self.house.faults == []
 
     @invariant()
+    def those_outside_know_who_is_where(self) -> None:
+        for code in (*CODES, LATENT):
+            room = self.rooms.get(code)
+            self.outsider.knows(code, room.participants if room else (), room.waiting if room else ())
+        assert set(self.outsider.visits.values()) <= {1}, "nobody joins twice under one id"
+
+    @invariant()
     def there_is_one_host_where_anyone_is(self) -> None:
         for room in self.rooms.values():
             assert sum(person.is_host for person in room.participants.values()) == bool(room.participants)
@@ -280,6 +302,7 @@ class AnyHistory(RuleBasedStateMachine):
             self.house.clock.passes(20_000)
             self.house.store.tidy()
             assert self.rooms == {}
+            assert self.outsider.rooms == {}
             await self.house.hub.stop()
             assert self.house.faults == []
 

@@ -15,6 +15,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.core.outsider import Outsider
 
 from mikroroom.core.room import Room
 from mikroroom.hub.mailbox import Mailbox
@@ -68,6 +69,7 @@ class AnyReturn(RuleBasedStateMachine):
         # What was on the disk when last looked at: of the rooms, and of what was taken.
         self.written: dict[str, bytes] = {}
         self.noted: dict[str, int] = {}
+        self.told = 0
         self.count = 0
         for number in range(present):
             self._enters(self.cast[number], CODES[0], is_host=True)
@@ -369,6 +371,7 @@ class AnyReturn(RuleBasedStateMachine):
         self.house.wall.passes(milliseconds - 100)
         self._do(self.house.store.tidy)
         self.written, self.noted = dict(self.house.disk.rooms), dict(self.taken)
+        self.told = len(self.house.disk.happened)
 
     @rule()
     def server_restarts(self) -> None:
@@ -387,6 +390,7 @@ class AnyReturn(RuleBasedStateMachine):
         async def crash() -> None:
             if is_late:
                 self.house.disk.rooms, self.house.disk._noted = dict(self.written), dict(self.noted)
+                del self.house.disk.happened[self.told :]
             self.house = self.house.crashes()
 
         self.runner.run(crash())
@@ -426,6 +430,16 @@ class AnyReturn(RuleBasedStateMachine):
         for traveller in self.cast:
             if traveller.picture is not None and traveller.is_reached:
                 assert traveller.picture.texts == self.sent.get(traveller.picture.me, [])
+
+    @invariant()
+    def those_outside_know_who_is_where(self) -> None:
+        """Whatever has befallen the server since."""
+        outsider = Outsider()
+        outsider.hears_all(self.house.disk.happened)
+        for code in CODES:
+            room = self.rooms.get(code)
+            outsider.knows(code, room.participants if room else (), room.waiting if room else ())
+        assert set(outsider.visits.values()) <= {1}, "nobody joins twice under one id"
 
     @invariant()
     def there_is_one_host_where_anyone_is(self) -> None:

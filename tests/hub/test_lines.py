@@ -97,6 +97,7 @@ async def test_what_a_moderator_does_is_a_line_with_who_and_whom(
     ada.says("recording-started")
     ada.says("recording-stopped")
     ada.says("room-unlocked")
+    ada.says("delete-message", messageId=f"1-{bob.id}")
     told = lines(caplog, "moderated")
     assert {(line["room"], line["participant"]) for line in told} == {(CODE, ada.id)}
     assert [(line["action"], line.get("target")) for line in told] == [
@@ -110,6 +111,7 @@ async def test_what_a_moderator_does_is_a_line_with_who_and_whom(
         ("recording-started", None),
         ("recording-stopped", None),
         ("room-unlocked", None),
+        ("delete-message", bob.id),
     ]
 
 
@@ -117,6 +119,7 @@ async def test_what_was_not_done_is_no_moderation(house: House, caplog: pytest.L
     ada, bob = house.meeting("Ada", "Bob")
     bob.says("room-locked")
     bob.says("raise-hand")
+    bob.says("delete-message", messageId=f"1-{bob.id}")
     ada.says("moderator-action", targetId=ada.id, action="kick")
     assert lines(caplog, "moderated") == []
     assert [line["participant"] for line in lines(caplog, "refused")] == [bob.id, ada.id]

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from mikroroom.protocol.codes import Refusal
+from mikroroom.stores.chronicle import Changes
 from mikroroom.stores.database import Database
 from mikroroom.stores.journal import Journal
 from mikroroom.stores.memory import MemoryStore
@@ -171,6 +172,7 @@ def unwritable(failing: Event | None = None) -> Iterator[list[int]]:
         taken: dict[str, bytes],
         *,
         is_promised: bool,
+        chronicle: Changes | None = None,
     ) -> None:
         tries.append(len(batch))
         if failing is not None:

@@ -10,7 +10,8 @@ from pathlib import Path
 from tests.redis_server import RedisServer
 
 from mikroroom.core import room as rooms
-from mikroroom.core.effects import Effects, Send
+from mikroroom.core.chronicle import RoomEvent
+from mikroroom.core.effects import Effects, Happened, Send
 from mikroroom.core.room import Newcomer, Policy, Room
 from mikroroom.core.secrets import digest_token
 from mikroroom.protocol.codec import Frame
@@ -27,7 +28,7 @@ CODE = "ABC234"
 TOKEN = "9b2e8f0c-6d5c-4f0e-9a51-6c1e7f3b2a10"
 LATENT_AGE = 60_000
 RESUME_WINDOW = 5_000
-POLICY = Policy(latent_age=LATENT_AGE, resume_window=RESUME_WINDOW, kick_wait=0, max_waiting=2)
+POLICY = Policy(LATENT_AGE, RESUME_WINDOW, kick_wait=0, max_waiting=2, chat_history=100)
 NOON = 1_800_000_000_000
 
 _numbers = count(1)
@@ -94,6 +95,7 @@ class Shelf:
     ) -> None:
         self.clock = clock or Clock()
         self.delivered: Effects = []
+        self.happened: list[RoomEvent] = []
         self.talk: list[tuple[str, bytes]] = []
         self.far: dict[str, Far] = {}
         self.arrivals: list[tuple[str, Kept | None]] = []
@@ -110,7 +112,8 @@ class Shelf:
 
     def deliver(self, effects: Effects, code: str, stamp: int | None = None) -> None:
         """Keep what is delivered. See ``port.Receiver``."""
-        self.delivered += effects
+        self.happened += [effect.event for effect in effects if isinstance(effect, Happened)]
+        self.delivered += [effect for effect in effects if not isinstance(effect, Happened)]
 
     def hear(self, participant_ids: Iterable[str], frame: Frame) -> None:
         """Keep what was said elsewhere."""
@@ -154,7 +157,8 @@ class Shelf:
         return (await self.store.census(Census(0, 0, 0))).rooms
 
     def heard(self) -> Effects:
-        """What was delivered since the last time."""
+        """What was delivered since the last time, but for what those outside are told."""
+        self.happened.clear()
         heard, self.delivered[:] = list(self.delivered), []
         return heard
 

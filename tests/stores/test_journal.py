@@ -15,10 +15,12 @@ from threading import Event
 import msgspec
 import pytest
 
-from mikroroom.core import resume, secrets
+from mikroroom.core import chat, resume, secrets
 from mikroroom.core.effects import Effects, Suspended
 from mikroroom.core.room import Newcomer, Room
+from mikroroom.protocol import requests
 from mikroroom.stores import journal as journals
+from mikroroom.stores.chronicle import Changes
 from mikroroom.stores.database import Database
 from mikroroom.stores.journal import Journal
 from mikroroom.stores.kept import KeptFile
@@ -198,7 +200,7 @@ async def test_a_removed_room_made_anew_is_the_new_one(opened: Open) -> None:
 
 
 async def test_rooms_come_back_as_they_were(opened: Open, directory: Path, ends: Ends) -> None:
-    """R46: people, roles, states, the lock, who waits, recordings, kicks and the digests of tokens."""
+    """R46: people, roles, states, the lock, who waits, recordings, kicks, chat, the digests of tokens."""
     shelf = opened()
     ada = await shelf.opens(resume_token="ada's")
     bob = await shelf.joins(resume_token="bob's")
@@ -210,7 +212,7 @@ async def test_rooms_come_back_as_they_were(opened: Open, directory: Path, ends:
         room.recorders.append(bob)
         room.kicked["192.0.2.9"] = now
         room.locked_by = ada
-        return []
+        return chat.say(room, ada, requests.Chat("kept", "1-x"), now, POLICY)
 
     await settled(shelf.store.transact(CODE, busy))
     cleo = await shelf.joins(name="Cleo", resume_token="cleo's")
@@ -362,9 +364,10 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, bytes | None]]
         taken: Mapping[str, bytes],
         *,
         is_promised: bool,
+        chronicle: Changes | None = None,
     ) -> None:
         batches.append(batch)
-        write(database, batch, taken, is_promised=is_promised)
+        write(database, batch, taken, is_promised=is_promised, chronicle=chronicle)
 
     monkeypatch.setattr(Database, "write", watched)
     return batches

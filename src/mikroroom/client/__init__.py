@@ -58,7 +58,8 @@ class Client:
     connection and sees to that: an application that is busy with one event for longer than the server keeps
     its place, that asks for events with a timeout, or that only sends, comes back as well as one that always
     listens. Events say so: ``Suspended``, then ``Resumed`` or ``Rejoined``. Nothing is heard twice, and
-    nothing is missed unless ``Resumed`` says so. What is sent meanwhile waits, what may not have arrived is
+    nothing is missed unless ``Resumed`` says so (then chat that the room keeps is told again, with the same
+    ``message_id``). What is sent meanwhile waits, what may not have arrived is
     sent again, and nothing arrives twice (unless a crash has made the server forget that it had).
     """
 

@@ -88,7 +88,7 @@ _ROOM = {
 }
 
 
-def _answers(done: Answer, conflict: str = "", error: str = "") -> tuple[Answer, ...]:
+def answers(done: Answer, conflict: str = "", error: str = "") -> tuple[Answer, ...]:
     """What there is when it is done, and every way in which it is refused."""
     conflicts = (refused(409, conflict, error),) if conflict else ()
     return tuple(sorted((done, *_ALWAYS, *conflicts), key=lambda answer: answer.status))
@@ -103,7 +103,7 @@ ROUTES: tuple[Endpoint, ...] = (
         "Only for the administrator. Where there are more rooms than the limit, the answer has a next: the "
         "after of the request that goes on.",
         (
-            *_answers(Answer(200, "Some rooms.", protocol.RoomList, {"rooms": [_SUMMARY], "next": ROOM})),
+            *answers(Answer(200, "Some rooms.", protocol.RoomList, {"rooms": [_SUMMARY], "next": ROOM})),
             refused(405, "There are no credentials, and no administrator.", "Method Not Allowed"),
         ),
         ADMINISTRATION,
@@ -117,7 +117,7 @@ ROUTES: tuple[Endpoint, ...] = (
         "A room, and who is in it",
         "People are in the order in which they came. Addresses and subjects are told to the administrator "
         "alone.",
-        _answers(Answer(200, "The room.", protocol.RoomDetail, _ROOM)),
+        answers(Answer(200, "The room.", protocol.RoomDetail, _ROOM)),
         ADMINISTRATION,
         parameters=(_CODE,),
         needs="a token",
@@ -129,7 +129,7 @@ ROUTES: tuple[Endpoint, ...] = (
         "Change a room",
         "What is left out stays as it is. Nobody has to go if there are fewer seats than people. Locked, "
         "newcomers wait; unlocked, those who wait enter.",
-        _answers(Answer(200, "The room as it is now.", protocol.RoomDetail, _ROOM)),
+        answers(Answer(200, "The room as it is now.", protocol.RoomDetail, _ROOM)),
         ADMINISTRATION,
         protocol.ChangeRoom,
         {"password": None, "maxParticipants": 12, "isLocked": True},
@@ -143,7 +143,7 @@ ROUTES: tuple[Endpoint, ...] = (
         "End a meeting, and remove the room",
         "Everyone hears reject-user with the reason and is closed with 4504. Nobody can come back, and the "
         "room's tokens, invites and bans are gone with it.",
-        _answers(Answer(204, "It is over.")),
+        answers(Answer(204, "It is over.")),
         ADMINISTRATION,
         query=protocol.EndMeeting,
         parameters=(_CODE,),
@@ -155,7 +155,7 @@ ROUTES: tuple[Endpoint, ...] = (
         "changeParticipant",
         "Make somebody a moderator, or none any more",
         "",
-        _answers(
+        answers(
             Answer(200, "The participant as it is now.", protocol.ParticipantDetail, _PARTICIPANT),
             "This is the host, who is always a moderator.",
             "The host is always a moderator",
@@ -174,7 +174,7 @@ ROUTES: tuple[Endpoint, ...] = (
         "Also the creator. Who is removed hears moderator-action with kick, is closed with 4501, and waits "
         "when coming back within ten minutes. With a ban it may not come back for so long: a join from its "
         "address, or by the same subject, is refused with BANNED.",
-        _answers(Answer(200, "It is removed; the ban, if there is one.", protocol.Removal, {"ban": _BANNED})),
+        answers(Answer(200, "It is removed; the ban, if there is one.", protocol.Removal, {"ban": _BANNED})),
         ADMINISTRATION,
         query=protocol.RemoveParticipant,
         parameters=(_CODE, _PERSON),
@@ -186,7 +186,7 @@ ROUTES: tuple[Endpoint, ...] = (
         "admitParticipant",
         "Admit somebody who waits",
         "To turn somebody away, remove the participant of that id.",
-        _answers(
+        answers(
             Answer(200, "It is in the room.", protocol.ParticipantDetail, _PARTICIPANT),
             "No seat is free.",
             _FULL,
@@ -201,7 +201,7 @@ ROUTES: tuple[Endpoint, ...] = (
         "listInvites",
         "The invites that somebody can come in by",
         "Without their tokens.",
-        _answers(Answer(200, "The invites.", protocol.InviteList, {"invites": [_INVITED]})),
+        answers(Answer(200, "The invites.", protocol.InviteList, {"invites": [_INVITED]})),
         ADMINISTRATION,
         parameters=(_CODE,),
         needs="a token",
@@ -212,7 +212,7 @@ ROUTES: tuple[Endpoint, ...] = (
         "createInvite",
         "Make an invite",
         "Every field may be left out, and so may the whole body. The token is told once, and stored hashed.",
-        _answers(
+        answers(
             Answer(201, "The invite.", protocol.CreatedInvite, {**_INVITED, "token": "inv_xJ0kqV9c2mB7tR4e"}),
             "The room has as many invites as it may.",
             "The room has 100 invites already",
@@ -229,7 +229,7 @@ ROUTES: tuple[Endpoint, ...] = (
         "revokeInvite",
         "Let nobody come in by an invite any more",
         "Whoever has come in stays.",
-        _answers(Answer(204, "It is worth nothing now.")),
+        answers(Answer(204, "It is worth nothing now.")),
         ADMINISTRATION,
         parameters=(_CODE, _INVITE),
         needs="a token",
@@ -240,7 +240,7 @@ ROUTES: tuple[Endpoint, ...] = (
         "liftBan",
         "Lift a ban",
         "",
-        _answers(Answer(204, "It is lifted.")),
+        answers(Answer(204, "It is lifted.")),
         ADMINISTRATION,
         parameters=(_CODE, _BAN),
         needs="a token",

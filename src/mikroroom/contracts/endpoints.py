@@ -27,12 +27,13 @@ class Answer(NamedTuple):
 
 
 class Parameter(NamedTuple):
-    """A part of the path. ``schema`` is its JSON schema."""
+    """A part of the path, or a header. ``schema`` is its JSON schema."""
 
     name: str
     about: str
     schema: Mapping[str, Any]
     example: str
+    place: Literal["path", "header"] = "path"
 
 
 class Endpoint(NamedTuple):
@@ -68,9 +69,10 @@ def too_many(about: str = TOO_MANY) -> Answer:
 # What a client has already, and knows the tag of.
 SAME = Answer(304, "It is still the one that the client has.")
 
-MEETING, ADMINISTRATION, STATE, WEB, CONTRACTS = (
+MEETING, ADMINISTRATION, EVENTS, STATE, WEB, CONTRACTS = (
     "Meetings",
     "Administration",
+    "Room events",
     "State of the server",
     "Web",
     "Contracts",
@@ -84,6 +86,11 @@ TOPICS: Mapping[str, str] = {
         "that room alone. Bodies and queries are read strictly: what is not known is refused. A client "
         "that sends no Authorization finds none of these routes (404), unless there is an administrator: "
         "then it gets 401."
+    ),
+    EVENTS: (
+        "What happens in rooms, for the site around them: who came and went, when a meeting began and "
+        "ended, what moderators did. They can be asked for, and each is sent to a URL of the site "
+        "(webhook), signed as Standard Webhooks has it. New types, fields and actions may be added."
     ),
     STATE: "For load balancers, monitoring and people who look after the server.",
     WEB: "What browsers get.",

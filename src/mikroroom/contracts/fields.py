@@ -96,6 +96,11 @@ _ANYWHERE: Mapping[str, str] = {
     "waiting": "Who waits, in the order in which they came.",
     "bans": "Who may not come.",
     "invites": "By what somebody can come in, in the order of their making.",
+    "events": "The events, in order.",
+    "isComplete": "False where some that came after the one asked for are not kept any more.",
+    "participant": "Who joined, left, waits, or waits no longer.",
+    "by": "The id of the participant who did it; empty for the server and its administration.",
+    "target": "To whom it was done; absent where it concerns the room.",
     "role": "As what one comes in.",
     "skipsWaiting": "Whoever comes with it enters a locked room at once.",
     "label": "For whoever makes it.",
@@ -165,6 +170,19 @@ _HERE: Mapping[tuple[str, str], str] = {
     ("RemoveParticipant", "ban"): "For how many seconds it may not come back.",
     ("Removal", "ban"): "The ban; null where none was asked for.",
     ("NewInvite", "expiresIn"): "For how many seconds it holds; without it, as long as the room is there.",
+    ("ListEvents", "after"): (
+        "Only events after the one with this id, or after this time; without it, from the oldest."
+    ),
+    ("ListEvents", "limit"): "How many at most.",
+    ("RoomEvents", "next"): "The after of the next request; null where there has been nothing yet.",
+    ("RoomEvent", "type"): "What has happened.",
+    ("RoomEvent", "id"): "The event's place, milliseconds and a number; it grows from each to the next.",
+    ("RoomEvent", "timestamp"): "When it happened, in milliseconds since the epoch.",
+    ("RoomEvent", "reason"): (
+        "Why somebody is gone: left by word, lost the connection, removed, rejected, or it all ended."
+    ),
+    ("RoomEvent", "action"): "What was done, such as locked, admitted or muted; there may be more.",
+    ("EventPerson", "subject"): "Who that is to the site; null if it did not say.",
     ("CreateRoom", "roomId"): "The code to be used, in upper or lower case; without it one is made.",
     ("CreateRoom", "password"): "At most 256 characters; empty is none.",
     ("CreateRoom", "maxParticipants"): (

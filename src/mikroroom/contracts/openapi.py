@@ -6,6 +6,7 @@ from typing import Any
 
 from mikroroom import __version__
 from mikroroom.contracts.endpoints import JSON, TOPICS, Answer, Endpoint, Parameter
+from mikroroom.contracts.happenings import WEBHOOKS
 from mikroroom.contracts.limits import ceilings, limits, told
 from mikroroom.contracts.routes import ROUTES
 from mikroroom.contracts.schemas import Schema, Schemas, name_of
@@ -52,6 +53,10 @@ def openapi(settings: Settings, root: str = "", routes: Iterable[Endpoint] = ROU
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
         topics.add(route.topic)
+    webhooks = {
+        hook.path: {hook.method.lower(): _operation(hook, schemas, is_sent=True)} for hook in WEBHOOKS
+    }
+    topics |= {hook.topic for hook in WEBHOOKS}
     return {
         "openapi": "3.1.1",
         "info": {
@@ -63,12 +68,14 @@ def openapi(settings: Settings, root: str = "", routes: Iterable[Endpoint] = ROU
         "servers": [{"url": root or "/"}],
         "tags": [{"name": topic, "description": about} for topic, about in TOPICS.items() if topic in topics],
         "paths": paths,
+        "webhooks": webhooks,
         "components": {"schemas": schemas.components, "securitySchemes": _SCHEMES},
         "x-limits": [told(limit) for limit in limits(settings)],
     }
 
 
-def _operation(route: Endpoint, schemas: Schemas) -> dict[str, Any]:
+def _operation(route: Endpoint, schemas: Schemas, *, is_sent: bool = False) -> dict[str, Any]:
+    """``is_sent`` is what the server asks of others."""
     operation: dict[str, Any] = {
         "operationId": route.name,
         "tags": [route.topic],
@@ -83,7 +90,7 @@ def _operation(route: Endpoint, schemas: Schemas) -> dict[str, Any]:
     if parameters:
         operation["parameters"] = parameters
     if route.body is not None:
-        content = _content(schemas.refer(route.body, is_sent=False), route.example)
+        content = _content(schemas.refer(route.body, is_sent=is_sent), route.example)
         is_needed = "required" in schemas.components[name_of(route.body)]
         operation["requestBody"] = {"required": is_needed, "content": {JSON: content}}
     operation["responses"] = {str(answer.status): _answer(answer, schemas) for answer in route.answers}
@@ -93,7 +100,7 @@ def _operation(route: Endpoint, schemas: Schemas) -> dict[str, Any]:
 def _part(parameter: Parameter) -> dict[str, Any]:
     return {
         "name": parameter.name,
-        "in": "path",
+        "in": parameter.place,
         "required": True,
         "description": parameter.about,
         "schema": dict(parameter.schema),

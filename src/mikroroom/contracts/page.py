@@ -101,12 +101,13 @@ def _routes(rest: Document, topic: str) -> Iterator[tuple[str, str, str]]:
     """Anchor, name and article of each route of one topic."""
     root = rest["servers"][0]["url"].rstrip("/")
     schemas = rest["components"]["schemas"]
-    for path, methods in rest["paths"].items():
+    for path, methods in (*rest["paths"].items(), *rest["webhooks"].items()):
         for method, operation in methods.items():
             if topic not in operation["tags"]:
                 continue
             verb = f'<span class="verb {method}">{method.upper()}</span>'
-            title = f"{verb} <code>{escape(root + path)}</code>"
+            place = root + path if path.startswith("/") else "a URL of the site"
+            title = f"{verb} <code>{escape(place)}</code>"
             parts = [f"<p>{words(operation['summary'])}.</p>"]
             parts += [_paragraphs(operation.get("description", ""))]
             parts += [_proof(operation["security"])]

@@ -1,6 +1,6 @@
 """The REST routes, in the order in which they are told. A route is one entry."""
 
-from mikroroom.contracts import administration
+from mikroroom.contracts import administration, happenings
 from mikroroom.contracts.endpoints import (
     CONTRACTS,
     HTML,
@@ -223,4 +223,4 @@ _OPEN: tuple[Endpoint, ...] = (
     ),
 )
 
-ROUTES = (*_OPEN, *administration.ROUTES)
+ROUTES = (*_OPEN, *administration.ROUTES, *happenings.ROUTES)

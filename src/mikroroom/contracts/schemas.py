@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UnsetType, inspect
 
 from mikroroom.contracts.fields import about
+from mikroroom.core import chronicle
 from mikroroom.protocol.codec import EVENTS, REQUESTS
 
 Schema = dict[str, Any]
@@ -41,8 +42,14 @@ _KINDS: Mapping[type, Schema] = {
 }
 
 
+# Of two structs with one name, the one that is called otherwise in the documents.
+_NAMES: Mapping[type, str] = {chronicle.Person: "EventPerson"}
+
+
 def name_of(struct: type) -> str:
     """What a struct is called in the documents: requests and events of one name are kept apart."""
+    if struct in _NAMES:
+        return _NAMES[struct]
     if struct in REQUESTS.values():
         return f"{struct.__name__}Request"
     if struct in EVENTS.values():
@@ -83,15 +90,17 @@ class Schemas:
         if info.tag is not None and info.tag_field is not None:
             properties[info.tag_field] = {"const": info.tag, "type": "string"}
             required.append(info.tag_field)
-        types = {field.name: field.type for field in msgspec.structs.fields(struct)}
+        absent = _left_out(struct) if is_sent else frozenset()
         for field in info.fields:
             schema = self._of(field.type, is_sent)
+            if field.name in absent and field.default is None:
+                schema = _without_null(schema)
             if not is_sent and field.encode_name in self._ceilings:
                 schema["maximum"] = self._ceilings[field.encode_name]
             properties[field.encode_name] = _described(schema, about(name, field.encode_name))
             if not is_sent and isinstance(field.default, bool | int | float | str) and field.default != "":
                 properties[field.encode_name]["default"] = field.default
-            if field.required or (is_sent and not _may_be_absent(struct, types[field.name])):
+            if field.required or (is_sent and field.name not in absent):
                 required.append(field.encode_name)
         whole: Schema = {"type": "object", "properties": properties}
         if info.forbid_unknown_fields:
@@ -121,10 +130,31 @@ class Schemas:
         return _KINDS[type(info)] | _bounds(info, _BOUNDS)
 
 
-def _may_be_absent(struct: type, annotation: Any) -> bool:
-    """Whether the server may leave a field out of what it sends."""
+def _left_out(struct: type) -> frozenset[str]:
+    """The fields that may be left out of what is sent: what is not set, and null where defaults are omitted.
+
+    Other defaults never go out: they stand for what is yet to be filled in.
+    """
     config: Any = struct.__struct_config__  # type: ignore[attr-defined]  # only structs have one
-    return bool(config.omit_defaults) or UnsetType in get_args(annotation)
+    return frozenset(
+        field.name
+        for field in msgspec.structs.fields(struct)
+        if UnsetType in get_args(field.type) or (config.omit_defaults and field.default is None)
+    )
+
+
+def _without_null(schema: Schema) -> Schema:
+    match schema:
+        case {"type": [kind, "null"]}:
+            rest = {**schema, "type": kind}
+            return (
+                rest | {"enum": [each for each in schema["enum"] if each is not None]}
+                if "enum" in schema
+                else rest
+            )
+        case {"anyOf": [only, {"type": "null"}]}:
+            return dict(only)
+    return schema
 
 
 def _value(member: Enum) -> Any:

@@ -7,6 +7,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from mikroroom.core.bans import Banishment, ban, check_space
 from mikroroom.core.effects import Effects, Lapsed, Widened
+from mikroroom.core.happenings import ended, in_room, moderated
 from mikroroom.core.moderation import kick_by, lock_by, make_moderator_by, unlock_by
 from mikroroom.core.room import (
     Participant,
@@ -37,10 +38,12 @@ def change_room(room: Room, change: Change) -> Effects:
     A password is for newcomers. Nobody has to go because a room is made smaller; where it is made larger,
     those who had only missed a seat enter (R23).
     """
+    effects: Effects = []
     if not isinstance(change.password, UnsetType):
         room.password = change.password
-    effects: Effects = []
+        effects += moderated(room.code, "password-changed", SERVER)
     if not isinstance(change.max_participants, UnsetType):
+        effects += moderated(room.code, "resized", SERVER)
         effects += _resize(room, change.max_participants)
     is_locked = room.locked_by is not None
     if not isinstance(change.is_locked, UnsetType) and change.is_locked is not is_locked:
@@ -65,7 +68,7 @@ def set_moderator(room: Room, target_id: str, *, is_moderator: bool) -> Effects:
         raise Refusal(ErrorCode.UNAUTHORIZED, "The host of a room is always a moderator")
     target.is_moderator = False
     target.role = target.role and "participant"
-    return announce(room, target)
+    return moderated(room.code, "moderator-unmade", SERVER, in_room(target)) + announce(room, target)
 
 
 def remove(
@@ -99,7 +102,9 @@ def end_meeting(room: Room, reason: str, now: int) -> Effects:
         for token in person.resumption.tokens()
     ]
     effects: Effects = [Lapsed(tuple(tokens))] if tokens else []
+    is_meeting = bool(room.participants)
     effects += send_away(room, room.waiting, reason) + send_away(room, room.participants, reason)
+    effects += ended(room.code) if is_meeting else []
     room.recorders.clear()
     room.expires_at = now
     return effects

@@ -4,6 +4,7 @@ Where nothing is kept, a chat is talk and never comes here. Private messages nev
 """
 
 from mikroroom.core.effects import Effects, send
+from mikroroom.core.happenings import moderated
 from mikroroom.core.history import ChatLine, add_line, last_stamp, live, remove_line
 from mikroroom.core.room import Participant, Policy, Room
 from mikroroom.protocol import events, requests
@@ -46,10 +47,10 @@ def delete_message(
     Raises:
         Refusal: UNAUTHORIZED.
     """
-    author_id = request.message_id.partition("-")[2]
-    if author_id != actor.id and not actor.is_moderator:
+    if request.author_id != actor.id and not actor.is_moderator:
         raise Refusal(ErrorCode.UNAUTHORIZED, "Only moderators may delete what others have written")
     remove_line(room.chat, request.message_id)
-    return send(
+    told = moderated(room.code, "message-deleted", actor.id) if request.author_id != actor.id else []
+    return told + send(
         room.participants, events.MessageDeleted(room.code, actor.id, request.message_id, deleted_by=actor.id)
     )

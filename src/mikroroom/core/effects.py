@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from mikroroom.core.chronicle import RoomEvent
 from mikroroom.protocol.codes import CloseCode
 from mikroroom.protocol.events import Event, ParticipantJoined, WaitingRoom
 
@@ -85,7 +86,13 @@ class WrongToken(Struct, frozen=True, tag=True):
     id: str
 
 
-Effect = Send | Seated | Widened | Held | Gone | Suspended | Resumed | Lapsed | Close | WrongToken
+class Happened(Struct, frozen=True, tag=True):
+    """Those outside are told of it, if anyone there wants to know."""
+
+    event: RoomEvent
+
+
+Effect = Send | Seated | Widened | Held | Gone | Suspended | Resumed | Lapsed | Close | WrongToken | Happened
 Effects = list[Effect]
 
 

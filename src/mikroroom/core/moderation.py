@@ -6,6 +6,7 @@ Whether the actor may is asked before, in ``rules``.
 from typing import assert_never
 
 from mikroroom.core.effects import Close, Effects, send
+from mikroroom.core.happenings import in_room, in_waiting_room, moderated
 from mikroroom.core.room import (
     Participant,
     Policy,
@@ -39,7 +40,7 @@ def admit_user(
     room: Room, actor: Participant, request: requests.AdmitUser, now: int, policy: Policy
 ) -> Effects:
     """See ``admit_waiting``."""
-    return admit_waiting(room, request.target_id)
+    return admit_waiting(room, actor.id, request.target_id)
 
 
 def reject_user(
@@ -51,11 +52,13 @@ def reject_user(
         Refusal: TARGET_NOT_FOUND.
     """
     _check_waiting(room, request.target_id)
+    target = in_waiting_room(room.waiting[request.target_id])
     farewell = events.RejectUser(room.code, actor.id, request.target_id, request.reason or REJECTED)
     return [
+        *moderated(room.code, "rejected", actor.id, target),
         *send((request.target_id,), farewell),
         Close(request.target_id, CloseCode.REJECTED, "rejected from the waiting room"),
-        *stop_waiting(room, request.target_id),
+        *stop_waiting(room, request.target_id, "rejected"),
     ]
 
 
@@ -77,8 +80,7 @@ def moderate(
         case "make-moderator":
             return make_moderator_by(room, actor.id, target)
         case "mute" | "unmute":
-            target.is_muted = request.action == "mute"
-            return _tell(room, actor.id, target, request.action) + announce(room, target)
+            return _mute(room, actor.id, target, is_muted=request.action == "mute")
         case _:
             assert_never(request.action)
 
@@ -87,9 +89,11 @@ def start_recording(
     room: Room, actor: Participant, request: requests.StartRecording, now: int, policy: Policy
 ) -> Effects:
     """Everyone hears that the actor records; who comes later hears it too (R18)."""
+    told: Effects = []
     if actor.id not in room.recorders:
         room.recorders.append(actor.id)
-    return send(room.participants, events.RecordingStarted(room.code, actor.id, actor.id))
+        told = moderated(room.code, "recording-started", actor.id)
+    return told + send(room.participants, events.RecordingStarted(room.code, actor.id, actor.id))
 
 
 def stop_recording(
@@ -99,9 +103,11 @@ def stop_recording(
 
     Recordings are made by the clients: nobody else can end one, and the end of one must not hide another.
     """
+    told: Effects = []
     if actor.id in room.recorders:
         room.recorders.remove(actor.id)
-    return send(room.participants, events.RecordingStopped(room.code, actor.id, actor.id))
+        told = moderated(room.code, "recording-stopped", actor.id)
+    return told + send(room.participants, events.RecordingStopped(room.code, actor.id, actor.id))
 
 
 def _check_waiting(room: Room, target_id: str) -> None:
@@ -121,21 +127,24 @@ def lock_by(room: Room, by: str) -> Effects:
 
     Here as below, ``by`` is a participant's id, or empty for the server.
     """
+    told = [] if room.locked_by is not None else moderated(room.code, "locked", by)
     room.locked_by = by
     for person in room.waiting.values():
         person.is_cleared = False
-    return send(room.participants, events.RoomLocked(room.code, by, by))
+    return told + send(room.participants, events.RoomLocked(room.code, by, by))
 
 
 def unlock_by(room: Room, by: str) -> Effects:
     """Everyone waiting enters while there is room; the rest enter as seats free (R23)."""
+    told = [] if room.locked_by is None else moderated(room.code, "unlocked", by)
     room.locked_by = None
     for person in room.waiting.values():
         person.is_cleared = True
-    return send(room.participants, events.RoomUnlocked(room.code, by, by)) + fill_seats(room)
+    told += send(room.participants, events.RoomUnlocked(room.code, by, by))
+    return told + fill_seats(room)
 
 
-def admit_waiting(room: Room, target_id: str) -> Effects:
+def admit_waiting(room: Room, by: str, target_id: str) -> Effects:
     """One who waits becomes a participant (R21).
 
     Raises:
@@ -143,7 +152,8 @@ def admit_waiting(room: Room, target_id: str) -> Effects:
     """
     _check_waiting(room, target_id)
     check_seat(room)
-    return admit(room, target_id)
+    target = in_waiting_room(room.waiting[target_id])
+    return moderated(room.code, "admitted", by, target) + admit(room, target_id)
 
 
 def kick_by(
@@ -154,19 +164,31 @@ def kick_by(
     room.kicked[target.address] = now + policy.kick_wait
     told = _tell(room, by, target, "kick")
     if isinstance(target, WaitingParticipant):
-        gone = stop_waiting(room, target.id)
+        happened = moderated(room.code, "kicked", by, in_waiting_room(target))
+        gone = stop_waiting(room, target.id, "removed")
     else:
-        gone = depart(room, target.id, now, policy, now)
-    return [*told, Close(target.id, CloseCode.KICKED, "kicked by a moderator"), *gone]
+        happened = moderated(room.code, "kicked", by, in_room(target))
+        gone = depart(room, target.id, now, policy, now, "removed")
+    return [*happened, *told, Close(target.id, CloseCode.KICKED, "kicked by a moderator"), *gone]
 
 
 def make_moderator_by(room: Room, by: str, target: Participant) -> Effects:
     """One more moderator (R24), who hears who is waiting (R20)."""
-    was_moderator = target.is_moderator
+    told = _tell(room, by, target, "make-moderator")
+    if target.is_moderator and target.role != "participant":
+        return told + announce(room, target)
     target.is_moderator = True
     target.role = target.role and "moderator"
-    effects = _tell(room, by, target, "make-moderator") + announce(room, target)
-    return effects if was_moderator else effects + show_waiting(room, target.id)
+    told += moderated(room.code, "moderator-made", by, in_room(target))
+    return told + announce(room, target) + show_waiting(room, target.id)
+
+
+def _mute(room: Room, by: str, target: Participant, *, is_muted: bool) -> Effects:
+    is_news = target.is_muted is not is_muted
+    target.is_muted = is_muted
+    happened = moderated(room.code, "muted" if is_muted else "unmuted", by, in_room(target))
+    told = _tell(room, by, target, "mute" if is_muted else "unmute") + announce(room, target)
+    return happened + told if is_news else told
 
 
 def _tell(room: Room, by: str, target: Participant | WaitingParticipant, action: requests.Action) -> Effects:

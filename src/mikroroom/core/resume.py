@@ -10,6 +10,7 @@ from itertools import chain
 
 from msgspec import Struct
 
+from mikroroom.core import happenings
 from mikroroom.core.bans import restored
 from mikroroom.core.effects import Close, Effects, Gone, Held, Resumed, Seated, Suspended, send
 from mikroroom.core.history import shorten
@@ -201,6 +202,7 @@ def _tell_restart(room: Room, person: Participant) -> Effects:
     effects: Effects = []
     if person.id in room.recorders:
         room.recorders.remove(person.id)
+        effects += happenings.moderated(room.code, "recording-stopped", person.id)
         effects += send(others, events.RecordingStopped(room.code, person.id, person.id))
     effects += send(others, events.ParticipantLeft(room.code, person.id))
     return effects + send(others, joined(room, person))
@@ -208,7 +210,7 @@ def _tell_restart(room: Room, person: Participant) -> Effects:
 
 def _part(room: Room, participant_id: str, now: int, policy: Policy) -> Effects:
     if participant_id in room.waiting:
-        return [Gone(participant_id), *stop_waiting(room, participant_id)]
+        return [Gone(participant_id), *stop_waiting(room, participant_id, "lost")]
     # The room has lingered for this one already.
     lingers_until = max(now, room.lost_until)
-    return [Gone(participant_id), *depart(room, participant_id, now, policy, lingers_until)]
+    return [Gone(participant_id), *depart(room, participant_id, now, policy, lingers_until, "lost")]

@@ -8,7 +8,9 @@ from collections.abc import Iterable
 
 from msgspec import UNSET, Struct, UnsetType, field, structs
 
+from mikroroom.core import happenings
 from mikroroom.core.bans import Ban, check_ban
+from mikroroom.core.chronicle import Reason
 from mikroroom.core.effects import Close, Effects, Gone, Held, Lapsed, Seated, Send, WrongToken, send
 from mikroroom.core.grants import NO_GRANT, Grant, GrantedRole
 from mikroroom.core.history import History, recalled
@@ -164,7 +166,9 @@ class ProofNeeded(Exception):
 def open_room(room: Room, maker: Newcomer, creator_token: str, policy: Policy) -> Effects:
     """Let the maker of a new ad-hoc room in, and hand over its creator token (R4, R12)."""
     keys = structs.replace(_keys(maker, policy), creator_token=creator_token)
-    return _enter(room, _participant(maker, maker.grant, is_creator=True), keys)
+    return happenings.started(room.code) + _enter(
+        room, _participant(maker, maker.grant, is_creator=True), keys
+    )
 
 
 def join(room: Room, newcomer: Newcomer, now: int, policy: Policy) -> Effects:
@@ -190,6 +194,8 @@ def join(room: Room, newcomer: Newcomer, now: int, policy: Policy) -> Effects:
     keys = _keys(newcomer, policy)
     if must_wait:
         return effects + _hold(room, newcomer, grant, keys)
+    if not room.participants:
+        effects += happenings.started(room.code)
     return effects + _enter(room, _participant(newcomer, grant, is_creator=is_creator), keys)
 
 
@@ -199,14 +205,15 @@ def leave(room: Room, participant_id: str, now: int, policy: Policy, *, by_word:
     Raises:
         Refusal: NOT_IN_ROOM.
     """
+    reason: Reason = "left" if by_word else "lost"
     if participant_id in room.waiting:
-        return [Gone(participant_id), *stop_waiting(room, participant_id)]
+        return [Gone(participant_id), *stop_waiting(room, participant_id, reason)]
     if participant_id not in room.participants:
         raise Refusal(ErrorCode.NOT_IN_ROOM, "You are not in this room")
     if not by_word:
         room.lost_until = now + policy.resume_window
     lingers_until = now if by_word else room.lost_until
-    return [Gone(participant_id), *depart(room, participant_id, now, policy, lingers_until)]
+    return [Gone(participant_id), *depart(room, participant_id, now, policy, lingers_until, reason)]
 
 
 def admit(room: Room, participant_id: str) -> Effects:
@@ -223,9 +230,10 @@ def admit(room: Room, participant_id: str) -> Effects:
     return _enter(room, newcomer)
 
 
-def stop_waiting(room: Room, participant_id: str) -> Effects:
+def stop_waiting(room: Room, participant_id: str, reason: Reason) -> Effects:
     """Take someone out of the waiting room, and off the moderators' lists (R22)."""
-    effects = _forget_suspension(room, room.waiting.pop(participant_id))
+    person = room.waiting.pop(participant_id)
+    effects = _forget_suspension(room, person) + happenings.went(room.code, person, reason)
     return effects + send(room.moderators(), events.ParticipantLeft(room.code, participant_id))
 
 
@@ -235,22 +243,25 @@ def check_seat(room: Room) -> None:
         raise Refusal(ErrorCode.ROOM_FULL, f"The room is full; it seats {room.max_participants}")
 
 
-def depart(room: Room, participant_id: str, now: int, policy: Policy, lingers_until: int) -> Effects:
+def depart(
+    room: Room, participant_id: str, now: int, policy: Policy, lingers_until: int, reason: Reason
+) -> Effects:
     """Take someone out of the room and tell the others; pass on what they held: host, recording, seat.
 
     If it was the last one, an ad-hoc room goes on for a while without anybody.
     """
     leaver = room.participants.pop(participant_id)
-    effects = _forget_suspension(room, leaver)
+    effects = _forget_suspension(room, leaver) + happenings.left(room.code, leaver, reason)
     effects += send(room.participants, events.ParticipantLeft(room.code, leaver.id))
     if leaver.is_host and room.participants:
         effects += _make_host(room, _successor(room))
     if leaver.id in room.recorders:
         room.recorders.remove(leaver.id)
+        effects += happenings.moderated(room.code, "recording-stopped", leaver.id)
         effects += send(room.participants, events.RecordingStopped(room.code, leaver.id, leaver.id))
     effects += fill_seats(room)
     if not room.participants:
-        effects += send_away(room, room.waiting, MEETING_ENDED)
+        effects += send_away(room, room.waiting, MEETING_ENDED) + happenings.ended(room.code)
         room.locked_by = None
         room.chat = History()  # the next meeting reads nothing of this
         room.expires_at = now + policy.latent_age if room.is_precreated else lingers_until
@@ -264,6 +275,10 @@ def send_away(
     effects: Effects = []
     for person in people.values():
         effects += _forget_suspension(room, person)
+        if isinstance(person, Participant):
+            effects += happenings.left(room.code, person, "ended")
+        else:
+            effects += happenings.went(room.code, person, "ended")
         effects += send((person.id,), events.RejectUser(room.code, "", person.id, reason))
         effects.append(Close(person.id, CloseCode.MEETING_ENDED, "meeting ended"))
     people.clear()
@@ -412,6 +427,7 @@ def _hold(room: Room, newcomer: Newcomer, grant: Grant, keys: Keys) -> Effects:
     room.waiting[person.id] = person
     return [
         Held(person.id),
+        *happenings.waited(room.code, person),
         Send((person.id,), waits(room, person, keys)),
         *send(room.moderators(), waits(room, person)),
     ]
@@ -432,6 +448,7 @@ def _enter(room: Room, newcomer: Participant, keys: Keys = NO_KEYS) -> Effects:
     own = joined(room, newcomer, keys)
     own.is_connected = True  # or it is again when it hears this: admitted while it was away
     effects: Effects = [Seated(newcomer.id, room.max_participants), Send((newcomer.id,), own)]
+    effects += happenings.entered(room.code, newcomer)
     effects += [Send((newcomer.id,), event) for event in overview(room, newcomer)]
     effects += send(others, joined(room, newcomer))
     if former_host and newcomer.is_host:
@@ -464,6 +481,7 @@ def _make_host(room: Room, person: Participant) -> Effects:
     person.is_host = person.is_moderator = True
     effects: Effects = []
     if not was_moderator:
+        effects += happenings.moderated(room.code, "moderator-made", "", happenings.in_room(person))
         effects += send((person.id,), events.ModeratorAction(room.code, "", person.id, "make-moderator"))
     effects += announce(room, person)
     if not was_moderator:

@@ -41,8 +41,10 @@ def act(room: Room, actor_id: str, request: requests.Message, now: int, policy: 
     return verb(room, actor, request, now, policy)
 
 
-def moderates(request: requests.Message) -> bool:
+def moderates(request: requests.Message, actor_id: str) -> bool:
     """Whether only moderators may ask for this."""
+    if isinstance(request, requests.DeleteMessage):
+        return request.author_id != actor_id
     return RULES[type(request)][0] is Role.MODERATOR
 
 

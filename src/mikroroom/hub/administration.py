@@ -181,7 +181,7 @@ class Administration:
         person = await self._do(
             by,
             code,
-            lambda room, now: admit_waiting(room, target),
+            lambda room, now: admit_waiting(room, verbs.SERVER, target),
             lambda room, now: by.view.participant(room, room.participants[target]),
         )
         _tell(by, code, "admit", target)

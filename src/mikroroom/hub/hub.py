@@ -11,9 +11,11 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from math import ceil
 from random import Random
 
+from msgspec import structs
+
 from mikroroom.clock import steady_ms, wall_ms
 from mikroroom.core import room as rooms
-from mikroroom.core.effects import Effects, Lapsed, Send, WrongToken
+from mikroroom.core.effects import Effects, Happened, Lapsed, Send, WrongToken
 from mikroroom.core.ice import IceSource, TurnLogin
 from mikroroom.core.resume import lose
 from mikroroom.core.room import Policy
@@ -24,6 +26,7 @@ from mikroroom.hub.chat import Chats, unseated
 from mikroroom.hub.doorkeeper import Doorkeeper, Hook
 from mikroroom.hub.limits import Limits, LocalCounts
 from mikroroom.hub.lobby import Lobby
+from mikroroom.hub.outside import Outside
 from mikroroom.hub.renewals import TOGETHER, Renewals
 from mikroroom.hub.roster import Roster
 from mikroroom.hub.session import Connection, Session
@@ -36,7 +39,7 @@ from mikroroom.protocol.codec import HEADROOM, TYPE_OF, Frame, frame, offerer_of
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
 from mikroroom.protocol.requests import Request
 from mikroroom.settings import Settings
-from mikroroom.stores.port import Census, Far, Kept, Step, Store
+from mikroroom.stores.port import Census, Chronicle, Far, Kept, Step, Store
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +68,7 @@ class Hub:
         *,
         authorize_join: Hook | None = None,
         meters: Meters | None = None,
+        outside: Outside | None = None,
         clock: Callable[[], int] = steady_ms,
         ticks: Callable[[], float] = time.monotonic,
         wall: Callable[[], int] = wall_ms,
@@ -84,6 +88,7 @@ class Hub:
         self._policy = policy
         self._store = store
         self._chats = Chats(store, policy, wall)
+        self._outside = outside or Outside()
         self.counts = store.counts(LocalCounts(self.limits, clock))
         self.doorkeeper = Doorkeeper(settings, authorize_join, limits=self.limits, clock=clock, wall=wall)
         self.lobby = Lobby(
@@ -130,6 +135,7 @@ class Hub:
             self._store.start(self)
         self._loop = loop
         self._tidying = loop.call_later(TIDY_EVERY, self._tidy)
+        self._outside.start()
 
     async def drain(self, seconds: float) -> None:
         """Close everyone's connection, to be opened again elsewhere or later (1012): a few at a time.
@@ -166,11 +172,17 @@ class Hub:
             self._tidying = None
         self._loop = None
         self.lobby.close()
+        await self._outside.stop()
         await self._store.stop(self.roster.kept())
 
     async def census(self) -> Census:
         """How much goes on, here and wherever else people meet those who are here."""
         return await self._store.census(Census(0, self.roster.participants, self.roster.peak_participants))
+
+    @property
+    def chronicle(self) -> Chronicle:
+        """What has happened in rooms."""
+        return self._store.chronicle
 
     def queues(self) -> Mapping[str, int]:
         """How much waits inside the server, by the name of the queue."""
@@ -229,7 +241,9 @@ class Hub:
                 step = self._store.transact(
                     code, lambda room, now: act(room, participant_id, request, now, self._policy)
                 )
-                return at_once(_tell_of(request, participant_id, code, step)) if moderates(request) else step
+                if not moderates(request, participant_id):
+                    return step
+                return at_once(_tell_of(request, participant_id, code, step))
 
     def time(self, session: Session, request: Request, came_at: float) -> None:
         """See ``Switchboard``. What is timed are relays, and how people come to a connection."""
@@ -263,6 +277,8 @@ class Hub:
                     self._count_wrong_token(participant_id)
                 case Lapsed(tokens):
                     self.limits.remember_lapsed(tokens)
+                case Happened(happened):
+                    self._outside.tell(structs.replace(happened, timestamp=now))
                 case _:
                     self.roster.tell(effect.id, heard.pop(effect.id, []))
                     stray = self.roster.carry_out(effect, now)
@@ -475,6 +491,6 @@ async def _tell_of(request: Request, participant_id: str, code: str, step: Step)
             room=code,
             participant=participant_id,
             action=action,
-            target=getattr(request, "target_id", None),
+            target=getattr(request, "target_id", None) or getattr(request, "author_id", None),
         )
     )

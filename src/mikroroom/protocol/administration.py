@@ -11,6 +11,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 YEAR = 31_536_000
 
 Seconds = Annotated[int, Meta(ge=1, le=YEAR, description="seconds")]
+# The look ahead: in Python ``$`` would let a line end follow.
+EventId = Annotated[str, Meta(pattern=r"^([0-9]{1,19}(-[0-9]{1,19})?)?(?!\n)$")]
 Role = Literal["participant", "moderator"]
 State = Literal["active", "latent", "lingering"]
 
@@ -23,6 +25,17 @@ class ListRooms(Asked):
     """The query of ``GET /api/rooms``: rooms whose codes come ``after`` this one, at most so many."""
 
     after: Annotated[str, Meta(max_length=64)] = ""
+    limit: Annotated[int, Meta(ge=1, le=1_000)] = 100
+
+
+class ListEvents(Asked):
+    """The query of ``GET /api/events``: room events that follow this one, at most so many.
+
+    ``after`` is the id of one, as in ``1767225600000-0``; without it they are told from the oldest that is
+    kept.
+    """
+
+    after: EventId = ""
     limit: Annotated[int, Meta(ge=1, le=1_000)] = 100
 
 

@@ -156,6 +156,11 @@ class DeleteMessage(Message, tag="delete-message"):
 
     message_id: MessageId
 
+    @property
+    def author_id(self) -> str:
+        """Who wrote it."""
+        return self.message_id.partition("-")[2]
+
 
 class UpdateState(Message, tag="participant-updated"):
     """Changes one's own state; absent fields stay as they were (R16)."""

@@ -21,6 +21,8 @@ import msgspec
 
 from mikroroom.core.room import Room
 from mikroroom.logs import Line
+from mikroroom.stores import annals
+from mikroroom.stores.chronicle import Changes, Row
 
 log = logging.getLogger(__name__)
 
@@ -46,11 +48,13 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._identity: object = None
         self.taken: dict[str, dict[str, int]] = {}
+        self.chronicle: list[Row] = []
 
     def read(self) -> tuple[list[Room], Exception | None]:
         """The rooms in the file, and why it cannot be written to, if so. A hopeless file is set aside.
 
-        What stands there of messages that were taken (R47) is in ``taken`` then, by room and participant.
+        What stands there of messages that were taken (R47) is in ``taken`` then, by room and participant, and
+        what has happened in rooms in ``chronicle``.
 
         Raises:
             sqlite3.Error, OSError: it cannot be read now.
@@ -76,11 +80,16 @@ class Database:
         return rooms, None
 
     def write(
-        self, batch: Mapping[str, bytes | None], taken: Mapping[str, bytes], *, is_promised: bool
+        self,
+        batch: Mapping[str, bytes | None],
+        taken: Mapping[str, bytes],
+        *,
+        is_promised: bool,
+        chronicle: Changes | None = None,
     ) -> None:
         """Write records by their rooms' codes, all or none; None for a room that is gone.
 
-        Likewise what was ``taken`` of whom, in msgpack.
+        Likewise what was ``taken`` of whom, in msgpack, and what there is new in the ``chronicle``.
 
         What is written survives the end of the process; if ``is_promised``, a power cut as well.
 
@@ -106,6 +115,8 @@ class Database:
             gone = [(code,) for code, record in batch.items() if record is None]
             connection.executemany("DELETE FROM rooms WHERE code = ?", gone)
             connection.executemany("DELETE FROM taken WHERE code = ?", gone)
+            if chronicle is not None:
+                annals.write(connection, chronicle)
             connection.execute("COMMIT")
         except (sqlite3.Error, OSError) as error:
             self.close()
@@ -142,6 +153,7 @@ class Database:
     def _select(self, connection: sqlite3.Connection, rooms: list[Room]) -> None:
         """Add the rooms in the file to ``rooms``, one by one: damage further on costs none before it."""
         self.taken.clear()
+        self.chronicle = []
         version = self._version(connection)
         if version == 0 and not connection.execute("PRAGMA table_info(rooms)").fetchone():
             return
@@ -154,6 +166,7 @@ class Database:
             for code, record in connection.execute("SELECT code, record FROM taken"):
                 with suppress(ValueError, TypeError, RecursionError):
                     self.taken[code] = msgspec.msgpack.decode(_unsealed(record), type=dict[str, int])
+        self.chronicle = annals.read(connection)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Make the file ready to be written to."""
@@ -166,6 +179,7 @@ class Database:
                 )
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             connection.execute("COMMIT")
+        annals.prepare(connection)
         self._identity = self._identify()
 
     def _read_copy(self, error: Exception) -> list[Room]:
@@ -180,7 +194,7 @@ class Database:
                         copyfile(f"{self._path}{suffix}", f"{copy._path}{suffix}")
                 rooms: list[Room] = []
                 copy._select(copy._connect(), rooms)
-                self.taken = copy.taken
+                self.taken, self.chronicle = copy.taken, copy.chronicle
             except (sqlite3.Error, OSError, UnicodeDecodeError):
                 raise error from None
             finally:

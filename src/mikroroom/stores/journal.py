@@ -6,8 +6,8 @@ rooms half changed. What cannot be written is tried again: a full or read-only d
 not a meeting. Nothing is written to a file before it was read.
 
 The files are readable by their owner alone. They hold digests where there were passwords and tokens; but the
-names and client addresses of those in meetings as they are, and from a stop to the next start what they were
-told.
+names and client addresses of those in meetings as they are, the chat that rooms keep, and from a stop to the
+next start what people were told.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ import msgspec
 from mikroroom.core.room import Room
 from mikroroom.logs import Line
 from mikroroom.meters import Histogram
+from mikroroom.stores.chronicle import Changes, MemoryChronicle
 from mikroroom.stores.database import Database, FileLost
 from mikroroom.stores.kept import KeptFile
 from mikroroom.stores.port import Kept
@@ -51,11 +52,14 @@ _START_PATIENCE = 10.0
 class Journal:
     """The files in a directory, for one process at a time. To be used on an event loop.
 
-    ``times`` is shown how long each writing took.
+    ``times`` is shown how long each writing took. The ``chronicle`` is written along with the rooms.
     """
 
-    def __init__(self, directory: str, times: Histogram | None = None) -> None:
+    def __init__(
+        self, directory: str, times: Histogram | None = None, chronicle: MemoryChronicle | None = None
+    ) -> None:
         self._times = times
+        self._chronicle = chronicle
         self._directory = Path(directory)
         self._path = self._directory / "rooms.db"
         self._lock: int | None = None
@@ -94,6 +98,8 @@ class Journal:
         self._kept = KeptFile(self._directory / "kept")
         self._writer = _Writer()
         self._loop = asyncio.get_running_loop()
+        if self._chronicle is not None:
+            self._chronicle.attach(self._note_event)
         self._lose_track()
         self._reading = self._writer.submit(self._read)
         return self._take_rooms(_START_PATIENCE)
@@ -153,6 +159,11 @@ class Journal:
         if self._timer is None:
             self._flush_later()
 
+    def _note_event(self) -> None:
+        """There is something new in the chronicle: write it soon."""
+        if self._timer is None:
+            self._flush_later()
+
     def retry(self) -> list[Room]:
         """Try again what could not be done, without waiting. Returns the rooms if they could be read by now.
 
@@ -166,7 +177,7 @@ class Journal:
             if self._reading is None:
                 self._reading = self._writer.submit(self._read)
             return self._take_rooms(0)
-        if (self._changed or self._noted) and self._timer is None:
+        if self._has_changes() and self._timer is None:
             self._flush_now(self._writer)
         return []
 
@@ -199,7 +210,7 @@ class Journal:
             self._reading = self._reading or writer.submit(self._read)
             await asyncio.gather(asyncio.wrap_future(self._reading), return_exceptions=True)
             self._take_rooms(0)
-        if self._is_read and (self._changed or self._noted or self._next_flush):
+        if self._is_read and (self._has_changes() or self._next_flush):
             await self._flush(writer)
         await asyncio.wrap_future(writer.submit(self._database.close))
         missing, problem = await asyncio.wrap_future(writer.submit(self._kept.save, kept, _KEPT_PATIENCE))
@@ -223,6 +234,12 @@ class Journal:
         self._written.clear()
         self._changed = dict.fromkeys(self._rooms)
         self._noted = dict.fromkeys(self._taken)
+        if self._chronicle is not None:
+            self._chronicle.rewrite()
+
+    def _has_changes(self) -> bool:
+        has_events = self._chronicle is not None and self._chronicle.has_changes
+        return bool(self._changed or self._noted or has_events)
 
     def _change_loop(self) -> None:
         """What was under way on another loop may have ended with it."""
@@ -262,7 +279,9 @@ class Journal:
         self._written = {room.code for room in rooms}
         for code in self._written - self._rooms.keys():
             self._taken[code] = self._database.taken.get(code, {})
-        if self._changed:
+        if self._chronicle is not None:
+            self._chronicle.load(self._database.chronicle)
+        if self._has_changes():
             self._flush_later()
         return rooms
 
@@ -294,7 +313,7 @@ class Journal:
             return
         if self._next_flush is not None:
             self._flush_now(self._writer)
-        elif self._changed or self._noted:
+        elif self._has_changes():
             self._flush_later()
 
     async def _flush(self, writer: "_Writer") -> None:
@@ -306,11 +325,13 @@ class Journal:
         fresh: set[str] = set()
         try:
             batch = await self._encoded(codes)
+            codes |= self._bring_up(batch)
             fresh = {code for code, record in batch.items() if record is not None} - self._written
             self._written |= fresh  # from now on their removal must be written
             taken = self._encoded_taken(noted)
+            chronicle = None if self._chronicle is None else self._chronicle.changes()
             await asyncio.wrap_future(
-                writer.submit(self._write, batch, taken, is_promised=awaited is not None)
+                writer.submit(self._write, batch, taken, chronicle, is_promised=awaited is not None)
             )
         except FileLost as error:
             self._lose_track()
@@ -321,6 +342,8 @@ class Journal:
         else:
             self._written.difference_update(code for code, record in batch.items() if record is None)
             codes = noted = {}
+            if self._chronicle is not None and chronicle is not None:
+                self._chronicle.written(chronicle)
             self._report(None)
             if self._times is not None:
                 self._times.observe(time.monotonic() - began)
@@ -341,6 +364,21 @@ class Journal:
             if number % _SLICE == 0:
                 await asyncio.sleep(0)
         return batch
+
+    def _bring_up(self, batch: dict[str, bytes | None]) -> dict[str, None]:
+        """What has changed while others were encoded is so in the same writing, as the chronicle has it.
+
+        Returns the codes of those that had changed.
+        """
+        changed, self._changed = self._changed, {}
+        for code in changed:
+            if code in self._rooms:
+                self._add_record(batch, self._rooms[code])
+            elif code in self._written:
+                batch[code] = None
+        for code in batch.keys() - self._rooms.keys():
+            batch[code] = None
+        return changed
 
     def _encoded_taken(self, noted: Mapping[str, None]) -> dict[str, bytes]:
         """What was taken of those who are still there."""
@@ -363,12 +401,17 @@ class Journal:
             self._log_unwritable(room.code, error)
 
     def _write(
-        self, batch: Mapping[str, bytes | None], taken: Mapping[str, bytes], *, is_promised: bool
+        self,
+        batch: Mapping[str, bytes | None],
+        taken: Mapping[str, bytes],
+        chronicle: Changes | None,
+        *,
+        is_promised: bool,
     ) -> None:
         """In the writer's thread."""
         if not self._kept.is_gone:
             self._kept.delete()  # it belongs to rooms that are older than what is written now
-        self._database.write(batch, taken, is_promised=is_promised)
+        self._database.write(batch, taken, is_promised=is_promised, chronicle=chronicle)
 
     def _take_lock(self) -> None:
         """Two processes on one file would each write over what the other knows."""
@@ -389,6 +432,8 @@ class Journal:
 
     def _give_up(self, problem: str) -> None:
         self.problem = problem
+        if self._chronicle is not None:
+            self._chronicle.attach(None)
         log.error(
             Line(
                 "journal-unusable",
@@ -415,6 +460,8 @@ class Journal:
         if problem == self.problem:
             return
         self.problem = problem
+        if self._chronicle is not None:
+            self._chronicle.hold(is_held=problem is None)
         if problem is None:
             log.info(Line("journal-recovered", path=str(self._path)))
         else:

@@ -7,11 +7,13 @@ from itertools import islice
 
 from msgspec import structs
 
+from mikroroom.clock import wall_ms
 from mikroroom.core.effects import Effects
 from mikroroom.core.resume import lapse, restore
 from mikroroom.core.room import Policy, Room
 from mikroroom.logs import Line
 from mikroroom.protocol.codes import ErrorCode, Refusal
+from mikroroom.stores.chronicle import MemoryChronicle, Retention
 from mikroroom.stores.journal import Journal
 from mikroroom.stores.port import Census, CodeTaken, Counts, Kept, Page, Receiver, Step, Verb
 
@@ -32,7 +34,9 @@ class MemoryStore:
         policy: Policy,
         clock: Callable[[], int],
         journal: Journal | None = None,
+        chronicle: MemoryChronicle | None = None,
     ) -> None:
+        self.chronicle = chronicle or MemoryChronicle(Retention(), wall_ms)
         self._max_rooms = max_rooms
         self._max_latent_rooms = max_latent_rooms
         self._policy = policy
@@ -139,6 +143,7 @@ class MemoryStore:
     def _deliver(self, effects: Effects, code: str) -> None:
         if self._receiver is None:
             raise RuntimeError("the store was not started")
+        self.chronicle.note(effects)
         self._receiver.deliver(effects, code)
 
     def _restore(self, rooms: list[Room]) -> None:

@@ -1,10 +1,11 @@
 """What the hub may rely on, whichever store is behind it."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
+from mikroroom.core.chronicle import RoomEvent
 from mikroroom.core.effects import Effects
 from mikroroom.core.room import Room
 from mikroroom.protocol.codec import Frame
@@ -154,12 +155,53 @@ class Page(NamedTuple):
     next: str | None
 
 
+class Excerpt(NamedTuple):
+    """Room events in order; whether it ``is_complete``, or some before them are not kept any more."""
+
+    events: list[RoomEvent]
+    is_complete: bool
+
+
+class Owed(NamedTuple):
+    """The oldest room events that the site is still to be told, and how many there are in all."""
+
+    events: list[RoomEvent]
+    total: int
+
+
+class Chronicle(Protocol):
+    """What has happened in rooms: kept with the change that it is about, or not at all, and once."""
+
+    async def excerpt(self, after: str | None, limit: int) -> Excerpt:
+        """So many room events at most, from the first one after that id; None is from the beginning.
+
+        Raises:
+            Refusal: SERVER_ERROR, they are out of reach.
+        """
+
+    async def owed(self, limit: int) -> Owed:
+        """What the site is still to be told, at most so many. Raises as ``excerpt``."""
+
+    async def settle(self, ids: Sequence[str]) -> None:
+        """The site has been told these, or need not be. Raises as ``excerpt``."""
+
+    async def is_courier(self) -> bool:
+        """Whether it is this process that tells the site, for the next few seconds. Raises as ``excerpt``."""
+
+    async def resign(self) -> None:
+        """It is not any longer."""
+
+
 class Store(Protocol):
     """Rooms, and the one way to change them.
 
     A verb takes effect whole or not at all; verbs on one room take effect one after the other, and their
     effects are delivered in that order, once each. Effects are delivered before the step is done.
     """
+
+    @property
+    def chronicle(self) -> Chronicle:
+        """What has happened in them."""
 
     def start(self, receiver: Receiver) -> None:
         """Get ready, and hand effects to ``receiver`` from now on."""

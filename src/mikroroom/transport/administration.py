@@ -4,7 +4,7 @@ A client that brings no credentials is one of the reference, to which none of th
 the site has a token of its own is it told that there is something, and what it takes.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -47,8 +47,8 @@ class Call:
     """
 
     def __init__(self, request: Request, by: Authority, body: bytes) -> None:
-        hub: Hub = request.app.state.hub
-        self.administration: Administration = hub.administration
+        self.hub: Hub = request.app.state.hub
+        self.administration: Administration = self.hub.administration
         self.by = by
         self.code = code_of(request) or ""
         self._request = request
@@ -91,11 +91,12 @@ class AdministrationRoute(Route):
         return super().matches(scope) if self._is_shown or brings else (Match.NONE, {})
 
 
-def administration_routes(settings: Settings) -> Sequence[Route]:
-    """All of them."""
+def administration_routes(settings: Settings, lists: Mapping[str, Endpoint]) -> Sequence[Route]:
+    """All of them; ``lists`` are what else the site may read, by path."""
     is_shown = bool(settings.admin_token)
     room = "/api/rooms/{code}"
     return [
+        *(AdministrationRoute(path, is_shown=is_shown, GET=endpoint) for path, endpoint in lists.items()),
         AdministrationRoute("/api/rooms", is_shown=is_shown, GET=list_rooms),
         AdministrationRoute(room, is_shown=is_shown, GET=show_room, PATCH=change_room, DELETE=end_meeting),
         AdministrationRoute(

@@ -97,6 +97,10 @@ def _gauges(hub: Hub, there: Presence) -> Iterable[Family]:
     )
     yield gauge("outbox_bytes", "Bytes that clients have not taken yet", there.outbox_bytes)
     yield gauge("outbox_largest_bytes", "Bytes that one client has not taken yet", there.outbox_largest)
+    yield gauge(
+        "webhooks_waiting", "Room events that wait to be sent, by whoever sends them", meters.webhooks_waiting
+    )
+    yield gauge("webhooks_oldest_seconds", "For how long the oldest of them has waited", meters.webhooks_age)
     queues = {**hub.queues()}
     yield gauge("queue_size", "What waits inside the server, by queue", queues, "queue")
 
@@ -119,6 +123,15 @@ def _counters(hub: Hub) -> Iterable[Family]:
     yield counter("messages", "Messages of clients that were understood", messages, "type")
     yield counter("refusals", "What clients asked for that was refused", refusals, "code")
     yield counter("warnings", "What the log warns of at most once a second", warnings, "event")
+    hooks = {how: meters.hook_failures[how] for how in ("exception", "overflow", "timeout")}
+    yield counter("webhooks_delivered", "Room events that the site has taken", meters.webhooks_delivered)
+    yield counter("webhooks_failed", "Attempts to send a room event that failed", meters.webhook_failures)
+    yield counter(
+        "webhooks_dropped", "Room events not sent, because too many waited", meters.webhooks_dropped
+    )
+    yield counter(
+        "hooks_failed", "Room events that the site's function was not told, or failed at", hooks, "how"
+    )
     yield counter("loop_blocks", "How often the event loop was blocked", meters.loop_blocks)
     yield counter("loop_blocked_seconds", "For how long the event loop was blocked", meters.loop_blocked)
 

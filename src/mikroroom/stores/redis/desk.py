@@ -17,7 +17,9 @@ from mikroroom.core.effects import Effects
 from mikroroom.core.room import Policy, ProofNeeded, Room
 from mikroroom.logs import Line
 from mikroroom.protocol.codes import ErrorCode, Refusal
+from mikroroom.stores.chronicle import Retention
 from mikroroom.stores.port import CodeTaken
+from mikroroom.stores.redis.chronicle import to_tell, without_events
 from mikroroom.stores.redis.commit import how_of, how_to_restore
 from mikroroom.stores.redis.copy import Action, Copy, Draft, copy_of
 from mikroroom.stores.redis.link import Link
@@ -122,6 +124,7 @@ class Desk:
         policy: Policy,
         max_rooms: int,
         max_latent_rooms: int,
+        retention: Retention,
         clock: Callable[[], int],
         redis_clock: Callable[[], int] | None,
         wall: Callable[[], int],
@@ -135,6 +138,7 @@ class Desk:
         self._policy = policy
         self._max_rooms = max_rooms
         self._max_latent_rooms = max_latent_rooms
+        self._retention = retention
         self._clock = clock
         self._redis_clock = redis_clock
         self._wall = wall
@@ -303,13 +307,14 @@ class Desk:
         deadline = min((request.deadline for request in attempt.accepted), default=0)
         how = how_of(entry, attempt.copy, attempt.draft, self._clock())
         how.deadline = deadline
+        how.events, how.events_kept = to_tell(entry.steps, self._retention), self._retention.kept
         how.max_rooms, how.max_latent_rooms = self._max_rooms, self._max_latent_rooms
         # What these people have said comes first.
         self._post.flush()
         for request in attempt.accepted:
             self.committed[request.number] = request
         self.entries[entry.code, entry.version] = entry, attempt.draft.room
-        told = encode(entry) if len(how.to) > 1 else b""
+        told = encode(without_events(entry)) if len(how.to) > 1 else b""
         reply = await self._link.run(
             "commit", entry.code, encode(how), bytes(entry.record), told, self._worker, is_repeatable=True
         )

@@ -15,6 +15,7 @@ from mikroroom.logs import Line
 from mikroroom.protocol.codec import to_frame
 from mikroroom.protocol.codes import CloseCode, Refusal
 from mikroroom.settings import Settings
+from mikroroom.stores.chronicle import retention_of
 from mikroroom.stores.port import Kept, Receiver
 from mikroroom.stores.redis.arrivals import Arrival, Arrivals
 from mikroroom.stores.redis.copy import Copy, concerning
@@ -59,6 +60,7 @@ class Rooms:
             policy=policy,
             max_rooms=settings.max_rooms,
             max_latent_rooms=settings.max_latent_rooms,
+            retention=retention_of(settings),
             clock=clock,
             redis_clock=redis_clock,
             wall=wall,

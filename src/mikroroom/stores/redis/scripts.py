@@ -25,9 +25,11 @@ NAMES = (
     "beat",
     "bury",
     "census",
+    "chronicle",
     "commit",
     "connect",
     "count",
+    "courier",
     "due",
     "giveback",
     "inherit",
@@ -36,5 +38,6 @@ NAMES = (
     "note",
     "post",
     "refresh",
+    "settle",
     "trim",
 )

@@ -9,7 +9,9 @@ from mikroroom.core.room import Policy, Room
 from mikroroom.meters import Meters
 from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.settings import Settings
+from mikroroom.stores.chronicle import retention_of
 from mikroroom.stores.port import Census, Counts, Kept, Page, Receiver, Step, Verb
+from mikroroom.stores.redis.chronicle import RedisChronicle
 from mikroroom.stores.redis.commit import KEPT
 from mikroroom.stores.redis.counts import SharedCounts
 from mikroroom.stores.redis.desk import AWAY, AWAY_NOW, DUE_TOGETHER, PATIENCE
@@ -34,6 +36,12 @@ class RedisStore:
         self._policy = policy
         self._clocks = clocks
         self._worker: Worker | None = None
+        self.chronicle = RedisChronicle(
+            self._run,
+            lambda: self._here.name,
+            retention_of(settings),
+            int(settings.worker_lease * 1_000),
+        )
         self._receiver: Receiver | None = None
         # Workers that were taken for dead, and are letting go.
         self._ending: set[asyncio.Task[None]] = set()

@@ -20,7 +20,8 @@ local beats = redis.call('HINCRBY', about, 'beats', 1)
 redis.call('PEXPIRE', inbox, patience)
 redis.call('PEXPIRE', about, patience)
 redis.call('ZADD', key('workers'), now + lease, me)
-for _, name in ipairs({'workers', 'due', 'totals', 'people', 'active', 'latent', 'lingering', 'at:' .. me}) do
+for _, name in ipairs({'workers', 'due', 'totals', 'people', 'active', 'latent', 'lingering', 'at:' .. me,
+    'chronicle', 'outbox', 'forgotten'}) do
     redis.call('PEXPIRE', key(name), 172800000)
 end
 

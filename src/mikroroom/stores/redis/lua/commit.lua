@@ -100,6 +100,29 @@ for _, token in ipairs(how.late) do
     redis.call('SET', key('late', token), '', 'PX', 600000)
 end
 
+for _, event in ipairs(how.events or {}) do
+    local id = '*'
+    if how.events_kept > 0 then
+        id = redis.call('XADD', key('chronicle'), '*', 'e', event[1])
+        keep(key('chronicle'))
+    end
+    if event[2] then
+        -- Where Redis has forgotten one of the two streams and not the other, their ids may not go together.
+        local added = redis.pcall('XADD', key('outbox'), id, 'e', event[1])
+        if type(added) == 'table' and added.err then
+            redis.call('XADD', key('outbox'), '*', 'e', event[1])
+        end
+        keep(key('outbox'))
+    end
+end
+local excess = how.events_kept and how.events_kept > 0 and redis.call('XLEN', key('chronicle')) - how.events_kept or 0
+if excess > 0 then
+    local gone = redis.call('XRANGE', key('chronicle'), '-', '+', 'COUNT', excess)
+    redis.call('SET', key('forgotten'), gone[#gone][1])
+    redis.call('XTRIM', key('chronicle'), 'MAXLEN', how.events_kept)
+    keep(key('forgotten'))
+end
+
 local result = {1}
 for _, worker in ipairs(how.to) do
     local letter = {'c', entry}
