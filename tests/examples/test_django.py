@@ -88,5 +88,5 @@ async def test_staff_and_member_meet_in_the_room_page_and_a_stranger_reads_why_n
 
     stranger = await guest(club, "/meet/#CHESS1")
     await enters(stranger, "Hana")
-    await expect(stranger.get_by_role("heading", name="You may not enter")).to_be_visible()
+    await expect(stranger.get_by_role("heading", name="You may not join")).to_be_visible()
     await expect(stranger.get_by_text("Log in first", exact=True)).to_be_visible()
