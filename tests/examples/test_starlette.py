@@ -62,16 +62,20 @@ async def test_a_page_of_another_origin_is_refused_with_a_good_session(school: E
     assert refused.value.response.status_code == 403
 
 
-async def test_a_login_is_refused_to_a_wrong_password_and_to_other_sites_forms(school: ExampleSite) -> None:
+async def test_a_login_is_for_the_right_password_and_no_other_sites_form(school: ExampleSite) -> None:
     right = {"user": "tess", "password": PASSWORD}
     async with school.anybody() as somebody:
         assert (await somebody.post("/login", data={**right, "password": "guess"})).status_code == 403
         foreign = await somebody.post("/login", data=right, headers={"Origin": "http://evil.example"})
         assert foreign.status_code == 403
         assert not somebody.cookies
+        cookie = (await somebody.post("/login", data=right)).headers["Set-Cookie"].lower()
+        assert "samesite=lax" in cookie and "httponly" in cookie
 
 
-async def test_teacher_and_pupil_meet_on_the_page(school: ExampleSite, guest: Guests) -> None:
+async def test_teacher_and_pupil_meet_on_the_page_and_a_stranger_reads_why_not(
+    school: ExampleSite, guest: Guests
+) -> None:
     teacher, pupil = await guest(school), await guest(school)
     for page, user in ((teacher, "tess"), (pupil, "sam")):
         await page.get_by_label("Name").fill(user)
@@ -91,3 +95,7 @@ async def test_teacher_and_pupil_meet_on_the_page(school: ExampleSite, guest: Gu
         await expect(here.filter(has_text="Tess")).to_have_text("Tess Teacher (moderates)")
         await expect(here.filter(has_text="Sam")).to_have_text("Sam")
         await sees_a_picture(page)
+
+    stranger = await guest(school, "/classes/MATHS1")
+    await stranger.get_by_role("button", name="Join").click()
+    await expect(stranger.get_by_role("status")).to_have_text("Log in first")
