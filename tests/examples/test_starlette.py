@@ -49,6 +49,11 @@ async def test_strangers_and_forged_sessions_are_turned_away(school: ExampleSite
         assert refused.value.code == "UNAUTHORIZED"
 
 
+async def test_strangers_make_no_room_to_invite_themselves_to(school: ExampleSite) -> None:
+    async with school.anybody() as stranger:
+        assert (await stranger.post("/meet/api/rooms", json={"roomId": "MATHS1"})).status_code == 401
+
+
 async def test_other_classes_are_closed_to_a_pupil(school: ExampleSite) -> None:
     async with school.connects(await cookies_of("sam", school)) as sam:
         with pytest.raises(RefusedError, match="not a class of yours"):
