@@ -47,6 +47,14 @@ class ExampleSite:
         """All that it has written."""
         return self._log.read_text()
 
+    async def says(self, text: str) -> None:
+        """Wait until it has written that."""
+
+        async def is_there() -> bool:
+            return text in self.said()
+
+        await until(is_there, f"the site says {text}")
+
     def stop(self) -> int:
         """End it in good order. Returns its exit code."""
         self._process.terminate()

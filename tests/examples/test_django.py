@@ -38,6 +38,8 @@ async def test_the_account_says_who_somebody_is_and_who_moderates(club: ExampleS
         with pytest.raises(RefusedError) as refused:
             await max_.join("CHESS1", "Max")
         assert refused.value.code == "ALREADY_JOINED"
+    for event in ("joined", "left"):
+        await club.says(f"CHESS1: account 2, participant.{event}")
 
 
 async def test_strangers_and_forged_sessions_are_turned_away(club: ExampleSite) -> None:

@@ -3,6 +3,7 @@
 import pytest
 from playwright.async_api import expect
 from tests.web.guests import Guests
+from tests.web.people import until
 
 from mikroroom.client import RefusedError
 from mikroroom.protocol import events
@@ -20,6 +21,11 @@ async def token_of(user: str, office: ExampleSite, code: str = "TEAM42") -> str:
     async with office.anybody(headers={"Cookie": await cookies_of(user, office)}) as browser:
         answer = await browser.post(f"/meetings/{code}/token")
         return str(answer.raise_for_status().json()["token"])
+
+
+async def are_present(office: ExampleSite, *names: str) -> bool:
+    async with office.anybody(headers={"Cookie": await cookies_of("bob", office)}) as browser:
+        return bool((await browser.get("/presence")).json() == {"TEAM42": list(names)})
 
 
 async def test_below_the_prefix_the_service_answers(office: ExampleSite) -> None:
@@ -45,6 +51,9 @@ async def test_the_session_and_a_token_say_the_same(office: ExampleSite) -> None
         own = await cleo.join("TEAM42", token=await token_of("cleo", office))
         assert isinstance(own, events.ParticipantJoined)
         assert (own.name, own.is_moderator) == ("Cleo", False)
+        await until(lambda: are_present(office, "Ada Lovelace", "Bob", "Bob", "Cleo"), "all are present")
+        await cleo.leave()
+        await until(lambda: are_present(office, "Ada Lovelace", "Bob", "Bob"), "Cleo is not")
 
 
 async def test_strangers_get_neither_in_nor_a_token(office: ExampleSite) -> None:

@@ -32,6 +32,9 @@ async def test_the_session_says_who_somebody_is_and_who_moderates(school: Exampl
         other = await sam.join("MATHS1", "Tess Teacher", is_host=True)
         assert isinstance(other, events.ParticipantJoined)
         assert (other.name, other.is_host, other.is_moderator) == ("Sam", False, False)
+        await school.says("MATHS1: sam, participant.joined")
+        await sam.leave()
+        await school.says("MATHS1: sam, participant.left")
 
 
 async def test_a_pupil_does_not_begin_the_class(school: ExampleSite) -> None:

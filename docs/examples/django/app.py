@@ -22,7 +22,7 @@ from starlette.routing import Mount, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from mikroroom import Settings, create_app
-from mikroroom.hooks import Denial, Grant
+from mikroroom.hooks import Denial, Grant, RoomEvent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
 django.setup()
@@ -61,10 +61,17 @@ def authorize_join(request: HTTPConnection, room: str, name: str) -> Grant | Den
     return Grant(name=user.get_full_name() or user.get_username(), subject=str(user.pk), role=role)
 
 
+def on_event(event: RoomEvent) -> None:
+    """Who came and who went. A plain function as well, so it could write that to the database."""
+    if event.participant is not None:
+        log.info("%s: account %s, %s", event.room_id, event.participant.subject, event.type)
+
+
 # A club house sits behind one address.
 meetings = create_app(
     Settings(allowed_origins=(settings.ORIGIN,), connections_per_minute=120, guesses_per_minute=120),
     authorize_join=authorize_join,
+    on_event=on_event,
 )
 
 

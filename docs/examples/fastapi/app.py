@@ -21,7 +21,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
 from mikroroom import Settings, create_app
-from mikroroom.hooks import Denial, Grant, GrantedRole
+from mikroroom.hooks import Denial, Grant, GrantedRole, RoomEvent
 
 # Where browsers find this site. What is a secret comes from the environment, or is new with each start.
 ORIGIN = os.environ.get("ORIGIN", "http://localhost:8000")
@@ -44,6 +44,7 @@ MEETINGS: dict[str, dict[str, GrantedRole]] = {
     "BOARD1": {"ada": "host"},
 }
 SESSIONS: dict[str, str] = {}  # who it is, by what the cookie says
+PRESENT: dict[str, dict[str, str]] = {code: {} for code in MEETINGS}  # names, by participant
 
 
 def user_of(connection: HTTPConnection) -> str | None:
@@ -69,6 +70,15 @@ async def authorize_join(request: HTTPConnection, room: str, name: str) -> Grant
     return verdict(user_of(request), room)
 
 
+async def on_event(event: RoomEvent) -> None:
+    """Who is where, for ``presence``."""
+    person = event.participant
+    if person is not None and event.type == "participant.joined":
+        PRESENT[event.room_id][person.id] = person.name
+    elif person is not None and event.type == "participant.left":
+        PRESENT[event.room_id].pop(person.id, None)
+
+
 # A whole office sits behind one address.
 meetings = create_app(
     Settings(
@@ -78,6 +88,7 @@ meetings = create_app(
         guesses_per_minute=120,
     ),
     authorize_join=authorize_join,
+    on_event=on_event,
 )
 router = APIRouter()
 
@@ -92,6 +103,13 @@ async def join_token(code: str, user: User) -> dict[str, str]:
     claims = {"aud": "mikroroom", "iat": now, "exp": now + TOKEN_SECONDS, "room": code}
     claims |= {"name": granted.name, "role": granted.role, "sub": granted.subject}
     return {"token": jwt.encode(claims, TOKEN_SECRET, "HS256")}
+
+
+@router.get("/presence")
+async def presence(user: User) -> dict[str, list[str]]:
+    """Who is in those meetings that one is invited to."""
+    invited = (code for code, roles in MEETINGS.items() if user in roles)
+    return {code: list(PRESENT[code].values()) for code in invited}
 
 
 @router.get("/")

@@ -22,7 +22,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from mikroroom import Settings, create_app
-from mikroroom.hooks import Denial, Grant
+from mikroroom.hooks import Denial, Grant, RoomEvent
 
 # Where browsers find this site. What is a secret comes from the environment, or is new with each start.
 ORIGIN = os.environ.get("ORIGIN", "http://localhost:8000")
@@ -66,10 +66,17 @@ async def authorize_join(request: HTTPConnection, room: str, name: str) -> Grant
     return Grant(name=PEOPLE[user], subject=user, role="host" if user == course.teacher else "participant")
 
 
+async def on_event(event: RoomEvent) -> None:
+    """Who came and who went: a line of the log here, of the class register in a real school."""
+    if event.participant is not None:
+        log.info("%s: %s, %s", event.room_id, event.participant.subject, event.type)
+
+
 # A class may sit behind one address.
 meetings = create_app(
     Settings(allowed_origins=(ORIGIN,), connections_per_minute=120, guesses_per_minute=120),
     authorize_join=authorize_join,
+    on_event=on_event,
 )
 
 
