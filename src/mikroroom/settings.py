@@ -352,9 +352,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _about(
             "What administers all rooms over HTTP, as `Authorization: Bearer`; a room's creator token does "
             "that one room",
-            allowed="nothing, or at least 16 printable ASCII characters without spaces",
+            allowed="nothing, or 16 to 256 printable ASCII characters without spaces",
             kind="secret",
-            pattern=r"^([!-~]{16,})?\Z",
+            pattern=r"^([!-~]{16,256})?\Z",
         ),
     ] = ""
     events_kept: Annotated[

@@ -112,6 +112,8 @@ class Client:
                 self.waits_as = waiting_id
             case events.RejectUser(target_id=target_id):
                 assert target_id == self.waits_as
+            case events.ModeratorAction(target_id=target_id, action="kick"):
+                assert target_id == self.waits_as
             case _:
                 raise AssertionError(f"heard at the door: {line(message)}")
 
@@ -124,6 +126,8 @@ class Client:
                 self.people[someone] = face_in(message, name)
             case events.ParticipantUpdated():
                 self.people[someone] = face_in(message, self.people[someone].name)
+                if not self.people[own_id].is_moderator:
+                    self.waiting.clear()
             case events.ParticipantLeft():
                 del (self.people if someone in self.people else self.waiting)[someone]
             case events.WaitingRoom(name=name):
@@ -136,10 +140,8 @@ class Client:
                 self.is_locked = isinstance(message, events.RoomLocked)
             case events.RecordingStarted() | events.RecordingStopped():
                 self._hears_of_a_recording(message)
-            case events.ModeratorAction(target_id=target_id, action=action):
-                assert target_id == own_id, "an action is told to its target alone"
-                if action == "make-moderator":
-                    self._changes(own_id, is_moderator=True)
+            case events.ModeratorAction() | events.RejectUser():
+                self._hears_what_is_done_to_it(own_id, message)
             case events.RaiseHand() | events.LowerHand():
                 assert someone in self.people
             case _:
@@ -154,6 +156,15 @@ class Client:
         assert message.stopped_by == someone
         if someone in self.recorders:
             self.recorders.remove(someone)
+
+    def _hears_what_is_done_to_it(
+        self, own_id: str, message: events.ModeratorAction | events.RejectUser
+    ) -> None:
+        assert message.target_id == own_id, "what is done to somebody is told to that one alone"
+        if isinstance(message, events.RejectUser):
+            assert message.participant_id == "", "the meeting has ended, by nobody in it"
+        elif message.action == "make-moderator":
+            self._changes(own_id, is_moderator=True)
 
     def _changes(self, someone: str, **flags: bool) -> None:
         self.people[someone] = msgspec.structs.replace(self.people[someone], **flags)

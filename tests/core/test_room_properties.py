@@ -20,12 +20,15 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from msgspec import UNSET
 
-from mikroroom.core.effects import Close, Resumed
+from mikroroom.core.administration import Change, change_room, end_meeting, remove, set_moderator
+from mikroroom.core.bans import Banishment
+from mikroroom.core.effects import Close, Effects, Resumed
 from mikroroom.core.room import Room
 from mikroroom.core.secrets import digest_token
 from mikroroom.protocol import events, requests
-from mikroroom.protocol.codes import ErrorCode
+from mikroroom.protocol.codes import CloseCode, ErrorCode
 
 from .client import Client, face_in, face_of
 from .stage import KICK_WAIT, RESUME_WINDOW, TOKEN, Heard, Stage
@@ -45,6 +48,11 @@ of_the_room = st.sampled_from(
 )
 of_the_door = st.sampled_from([requests.AdmitUser, requests.RejectUser])
 actions = st.sampled_from(get_args(requests.Action))
+changes = st.builds(
+    Change,
+    max_participants=st.sampled_from([UNSET, 1, 2, 3, 4]),
+    is_locked=st.sampled_from([UNSET, True, False]),
+)
 
 EVERYONES = (requests.UpdateState, requests.RaiseHand, requests.LowerHand)
 
@@ -83,6 +91,10 @@ class History(RuleBasedStateMachine):
         self.dead_tokens: list[str] = []
         self.creators: set[str] = set()
         self.kicked: dict[str, int] = {}
+        self.banned: dict[str, int] = {}
+        # Of these moderators and creators it was taken away; and so many were there before the room shrank.
+        self.unmade: set[str] = set()
+        self.leftover = 0
         self.addresses: dict[str, str] = {}
         self.count = 0
         if not is_precreated:
@@ -250,6 +262,65 @@ class History(RuleBasedStateMachine):
             request = saying if isinstance(saying, requests.Message) else saying(target)
         self._says(_one_of(cast, who), request)
 
+    @rule(change=changes)
+    def room_is_changed_from_outside(self, change: Change) -> None:
+        """Made larger or smaller, locked or unlocked, also while nobody is there."""
+        room = self.stage.room
+        self.leftover = len(room.participants)
+        self._is_administered(change_room(room, change))
+        if change.is_locked is not UNSET:
+            assert (room.locked_by is not None) is change.is_locked
+        if change.max_participants is not UNSET:
+            assert room.max_participants == change.max_participants
+
+    @precondition(lambda self: self.stage.room.participants)
+    @rule(who=places)
+    def room_shrinks_while_people_wait_for_a_seat(self, who: int) -> None:
+        """Nobody enters then, before there are fewer than there may be."""
+        self.room_is_changed_from_outside(Change(max_participants=2))
+        self.crowd_gathers_before_a_locked_door_that_is_opened(list(ADDRESSES))
+        self.room_is_changed_from_outside(Change(max_participants=1))
+        self._goes(_one_of(self.stage.room.participants, who), by_word=True)
+
+    @precondition(lambda self: self.stage.room.participants)
+    @rule(whom=places, is_moderator=st.booleans())
+    def moderator_is_made_or_unmade_from_outside(self, whom: int, is_moderator: bool) -> None:
+        """Anybody in the room; but never the host."""
+        name = _one_of(self.stage.room.participants, whom)
+        if self.stage.room.participants[name].is_host and not is_moderator:
+            with self.stage.refuses(ErrorCode.UNAUTHORIZED):
+                set_moderator(self.stage.room, name, is_moderator=False)
+            return
+        (self.unmade.discard if is_moderator else self.unmade.add)(name)
+        self._is_administered(set_moderator(self.stage.room, name, is_moderator=is_moderator))
+        assert self.stage.room.participants[name].is_moderator is is_moderator
+
+    @precondition(lambda self: self.clients)
+    @rule(whom=places, ban=st.sampled_from([None, RESUME_WINDOW, KICK_WAIT]))
+    def somebody_is_removed_from_outside(self, whom: int, ban: int | None) -> None:
+        """Whoever waits and creators included, whether or not anything reaches them."""
+        name = _one_of(self.clients, whom)
+        address = self.addresses[name]
+        banishment = None if ban is None else Banishment(f"ban of {name}", ban)
+        effects = remove(self.stage.room, name, self.stage.now, self.stage.policy, banishment)
+        self._is_administered(effects)
+        self.kicked[address] = self.stage.now + KICK_WAIT
+        if ban is not None:
+            self.banned[address] = max(self.banned.get(address, 0), self.stage.now + ban)
+        self._perhaps_the_room_is_gone()
+
+    @precondition(lambda self: len(self.clients) > 2)
+    @rule()
+    def meeting_is_ended_from_outside(self) -> None:
+        """For everyone, and nobody comes back. (Not sooner: histories must have time to become strange.)"""
+        tokens = {digest_token(token) for tokens in self.tokens.values() for token in tokens}
+        reached = [client for name, client in self.clients.items() if name not in self.away]
+        self._is_administered(end_meeting(self.stage.room, "Meeting ended", self.stage.now))
+        assert all(client.closed_with is CloseCode.MEETING_ENDED for client in reached)
+        assert tokens <= set(self.stage.late), "late is not wrong (R45)"
+        assert not self.stage.seated and not self.stage.held
+        self._perhaps_the_room_is_gone()
+
     @rule(milliseconds=st.sampled_from([1, RESUME_WINDOW // 2, RESUME_WINDOW, KICK_WAIT - 1, KICK_WAIT]))
     def time_passes(self, milliseconds: int) -> None:
         """A kicked address may come back, a window and a lingering room end (R24, R41, R4)."""
@@ -338,12 +409,13 @@ class History(RuleBasedStateMachine):
         """R11, R12."""
         for person in self.stage.room.participants.values():
             assert person.is_creator is (person.id in self.creators)
-            assert person.is_moderator or not person.is_creator
+            assert person.is_moderator or not person.is_creator or person.id in self.unmade
 
     @invariant()
     def ceilings_hold(self) -> None:
         """R7, R20."""
-        assert len(self.stage.room.participants) <= self.stage.room.max_participants
+        self.leftover = min(self.leftover, len(self.stage.room.participants))
+        assert len(self.stage.room.participants) <= max(self.stage.room.max_participants, self.leftover)
         assert len(self.stage.room.waiting) <= self.stage.policy.max_waiting
 
     @invariant()
@@ -351,7 +423,7 @@ class History(RuleBasedStateMachine):
         """R23: whoever needs but a seat waits only while there is none."""
         room = self.stage.room
         cleared = [person for person in room.waiting.values() if person.is_cleared]
-        assert not cleared or len(room.participants) == room.max_participants
+        assert not cleared or len(room.participants) >= room.max_participants
         assert not cleared or room.locked_by is None
 
     @invariant()
@@ -360,7 +432,8 @@ class History(RuleBasedStateMachine):
         room = self.stage.room
         assert (room.expires_at is None) is bool(room.participants)
         if not room.participants:
-            assert (room.waiting, room.locked_by, room.recorders) == ({}, None, [])
+            assert (room.waiting, room.recorders) == ({}, [])
+            assert not room.locked_by, "by nobody who is gone"
 
     def _law_of_the_door(
         self, address: str, token: str | None, password: str | None
@@ -369,12 +442,14 @@ class History(RuleBasedStateMachine):
         room = self.stage.room
         is_kicked = self.kicked.get(address, 0) > self.stage.now
         waits = bool(room.participants) and token != TOKEN and (room.locked_by is not None or is_kicked)
+        if self.banned.get(address, 0) > self.stage.now:
+            return ErrorCode.BANNED, False
         if self.password not in (None, password):
             return ErrorCode.INVALID_PASSWORD, False
         if waits:
             is_full = len(room.waiting) == self.stage.policy.max_waiting
             return (ErrorCode.WAITING_ROOM_FULL if is_full else None), True
-        is_full = len(room.participants) == room.max_participants
+        is_full = len(room.participants) >= room.max_participants
         return (ErrorCode.ROOM_FULL if is_full else None), False
 
     def _law_of_the_room(self, name: str, request: requests.Message) -> ErrorCode | None:
@@ -387,7 +462,7 @@ class History(RuleBasedStateMachine):
         match request:
             case requests.AdmitUser(target) | requests.RejectUser(target) if target not in room.waiting:
                 return ErrorCode.TARGET_NOT_FOUND
-            case requests.AdmitUser() if len(room.participants) == room.max_participants:
+            case requests.AdmitUser() if len(room.participants) >= room.max_participants:
                 return ErrorCode.ROOM_FULL
             case requests.ModeratorAction(target) if target not in room.participants:
                 return ErrorCode.TARGET_NOT_FOUND
@@ -499,6 +574,11 @@ class History(RuleBasedStateMachine):
                 assert room.participants[target].is_moderator
             case requests.ModeratorAction(target, action):
                 assert room.participants[target].is_muted is (action == "mute")
+
+    def _is_administered(self, effects: Effects) -> None:
+        """Somebody outside has done something; whoever heard of it must know what is."""
+        self.stage.is_done(effects)
+        self._everyone_listens()
 
     def _somebody_new(self, address: str) -> str:
         self.count += 1

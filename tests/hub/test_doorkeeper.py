@@ -283,7 +283,7 @@ async def test_a_site_that_fails_lets_nobody_in_and_the_log_says_why(
     await until(lambda: ada.tape.frames)
     heard = ada.hears()[0]
     assert (heard["code"], "no table" in str(heard["message"])) == ("SERVER_ERROR", False)
-    line = next(record.getMessage() for record in caplog.records if "hook-failed" in record.getMessage())
+    line = next(record.getMessage() for record in caplog.records if "join-undecided" in record.getMessage())
     assert {"raises": "no table users", "returns": "True", "stops": "StopIteration"}[fault] in line
 
 

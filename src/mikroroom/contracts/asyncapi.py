@@ -21,9 +21,9 @@ ABOUT = (
     "the server.\n\nUnknown fields are ignored, and never passed on; a client ignores fields and types "
     "that it does not know. Optional fields of what a client sends may be null. roomId (outside join) and "
     "participantId in what a client sends are not read: the server knows who speaks, and where.\n\nThe "
-    "handshake is refused with HTTP 403 for an origin that is not allowed, with 429 and Retry-After for an "
-    "address with too many connections in the last minute, and with 503 and Retry-After by a server that "
-    "is stopping."
+    "handshake is refused with HTTP 403 for an origin that is not allowed, with 400 for a token in the "
+    "query string, with 429 and Retry-After for an address with too many connections in the last minute, "
+    "and with 503 and Retry-After by a server that is stopping."
 )
 
 CHANNEL = "signaling"

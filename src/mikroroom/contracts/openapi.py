@@ -17,7 +17,8 @@ ABOUT = (
     "What is said in a meeting goes over the WebSocket at /ws, which the AsyncAPI document describes "
     '(/asyncapi.json).\n\nEvery answer but pages, files and metrics is JSON, errors included: {"error": '
     '"what was wrong"}. A path that does not exist is a 404, another method a 405. OPTIONS is answered '
-    "with 204 anywhere. Unknown fields are ignored in both directions: later versions may add some."
+    "with 204 anywhere. Unknown fields are ignored, but in what is asked of the administration; "
+    "a client should ignore them too, since later versions may add some."
 )
 
 BEARER = "bearer"

@@ -106,7 +106,7 @@ def _routes(rest: Document, topic: str) -> Iterator[tuple[str, str, str]]:
             if topic not in operation["tags"]:
                 continue
             verb = f'<span class="verb {method}">{method.upper()}</span>'
-            place = root + path if path.startswith("/") else "a URL of the site"
+            place = root + path if path.startswith("/") else "the site's webhook"
             title = f"{verb} <code>{escape(place)}</code>"
             parts = [f"<p>{words(operation['summary'])}.</p>"]
             parts += [_paragraphs(operation.get("description", ""))]
@@ -119,7 +119,7 @@ def _routes(rest: Document, topic: str) -> Iterator[tuple[str, str, str]]:
                 parts += [f"<h4>Body</h4>{_fields(content['schema'], schemas)}", _example(content["example"])]
             parts.append(f"<h4>Answers</h4>{_answers(operation['responses'], schemas)}")
             key = operation["operationId"]
-            name = f"{method.upper()} {escape(_shortened(path))}"
+            name = f"{method.upper()} {escape(_shortened(path))}" if path.startswith("/") else "Webhook"
             yield key, f"<code>{name}</code>", _article(key, title, parts)
 
 

@@ -67,6 +67,11 @@ class Doorkeeper:
         """Whether somebody looks at handshakes."""
         return self._hook is not None
 
+    @property
+    def is_strict(self) -> bool:
+        """Whether there are people who may join no room at all."""
+        return self._hook is not None or self._requires_token
+
     async def grant(self, handshake: object, code: str, name: str | None, token: str | None) -> Grant:
         """What somebody is granted who wants to join the room ``code``.
 
@@ -112,7 +117,7 @@ class Doorkeeper:
         raise self._gave_no_word(f"it returned {verdict!r:.100}, neither a Grant nor a Denial")
 
     def _gave_no_word(self, problem: str) -> Refusal:
-        self._limits.tell("hook-failed", self._clock(), hook="authorize_join", problem=problem)
+        self._limits.tell("join-undecided", self._clock(), problem=problem)
         return Refusal(ErrorCode.SERVER_ERROR, "It could not be found out whether you may join; try again")
 
 

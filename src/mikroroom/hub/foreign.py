@@ -30,7 +30,7 @@ class Foreign:
 
     async def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         async with asyncio.timeout(self._timeout):
-            if _is_coroutine_function(function):
+            if is_coroutine_function(function):
                 return await function(*arguments)
             result = await self._on_thread(partial(function, *arguments))
             return await result if isinstance(result, Awaitable) else result
@@ -66,7 +66,8 @@ class Foreign:
         return await done
 
 
-def _is_coroutine_function(function: Callable[..., Any]) -> bool:
+def is_coroutine_function(function: Callable[..., Any]) -> bool:
+    """Whether calling it gives something to await at once, and holds nothing up."""
     while isinstance(function, partial):
         function = function.func
     call = getattr(function, "__call__", None)  # noqa: B004 - an object's own may be a coroutine function

@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from threading import Thread
 
 from mikroroom.core.chronicle import RoomEvent
+from mikroroom.hub.foreign import is_coroutine_function
 from mikroroom.logs import Line
 from mikroroom.meters import Meters
 
@@ -34,9 +35,7 @@ class EventHook:
         self._on_event = on_event
         self._timeout = timeout
         self._meters = meters
-        self._is_async = inspect.iscoroutinefunction(on_event) or inspect.iscoroutinefunction(
-            getattr(on_event, "__call__", None)  # noqa: B004 - of an object that is called like a function
-        )
+        self._is_async = is_coroutine_function(on_event)
         self._waiting: deque[RoomEvent] = deque()
         # Both belong to the event loop on which this was started last.
         self._news, self._is_idle = asyncio.Event(), asyncio.Event()

@@ -1,8 +1,9 @@
 /**
  * @import { JoinRequest, ParticipantJoinedMessage, WaitingRoomMessage } from "./messages.js"
  *
- * How to enter a room. `isHost` makes it if there is none, with `password` and `maxParticipants`.
- * @typedef {{roomId: string, name: string, password?: string, isHost?: boolean, creatorToken?: string,
+ * How to enter a room. `isHost` makes it if there is none, with `password` and `maxParticipants`. `name` may be left
+ * out where a token or the site brings one.
+ * @typedef {{roomId: string, name?: string, password?: string, isHost?: boolean, creatorToken?: string,
  *   token?: string, maxParticipants?: number}} Entry
  *
  * @typedef {Omit<JoinRequest, "type">} Join

@@ -101,6 +101,8 @@ export class Room extends Emitter {
         break;
       case "participant-updated": {
         const participant = this.#find(id);
+        // Who waits concerns moderators alone, and one may have been one.
+        if (id === this.#signaling.id && !message.isModerator) this.waiting.clear();
         if (participant) this.#change(participant, stateOf(message));
         return;
       }

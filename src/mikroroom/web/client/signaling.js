@@ -82,7 +82,7 @@ export class Signaling extends Emitter {
   /** @returns {Ticket | null} */
   get ticket() {
     if (!this.#place) return null;
-    const { roomId, name, creatorToken } = this.#place.entry;
+    const { roomId, name = "", creatorToken } = this.#place.entry;
     return { roomId, name, resumeTokens: this.#place.tokens, creatorToken };
   }
 
