@@ -4,9 +4,11 @@ import base64
 import hashlib
 import json
 import re
+from pathlib import Path
 
 import httpx
 import pytest
+from flit_core.common import Module  # type: ignore[import-untyped] # flit_core says nothing of its types
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -15,6 +17,7 @@ from mikroroom.transport.contracts import MOST_PREFIXES
 from .asgi import CORS_HEADERS, SECURITY_HEADERS, visit
 from .conftest import AppWith
 
+ROOT = Path(__file__).parents[2]
 PLACES = ["/openapi.json", "/asyncapi.json", "/docs"]
 DOCUMENTS = PLACES[:2]
 
@@ -126,6 +129,11 @@ async def test_a_prefix_cannot_break_out_of_the_page(app: Starlette) -> None:
 
 
 # The page
+
+
+def test_its_style_is_in_the_wheel() -> None:
+    names = {Path(path).name for path in Module("mikroroom", ROOT).iter_files()}
+    assert "page.css" in names
 
 
 @pytest.fixture
