@@ -24,9 +24,9 @@ from mikroroom.stores.chronicle import MemoryChronicle, retention_of
 from mikroroom.stores.journal import Journal
 from mikroroom.stores.memory import MemoryStore
 from mikroroom.stores.port import Store
-from mikroroom.transport import http
-from mikroroom.transport.administration import administration_routes
+from mikroroom.transport import administration, http
 from mikroroom.transport.chronicle import list_events
+from mikroroom.transport.contracts import CONTRACTS, Contracts
 from mikroroom.transport.direct import DirectPath
 from mikroroom.transport.headers import AnswerHeaders
 from mikroroom.transport.metrics import Metrics, metrics
@@ -73,6 +73,8 @@ def create_app(
         outside=_outside(settings, store, meters, on_event),
     )
 
+    make_room = administration.create_room if hub.doorkeeper.is_strict else http.create_room
+
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         hub.start()
@@ -88,9 +90,10 @@ def create_app(
             Route("/ready", http.ready),
             Route("/config", http.config),
             *([Route("/metrics", metrics)] if settings.metrics == "on" and not settings.metrics_port else []),
-            Route("/api/rooms", http.create_room, methods=["POST"]),
-            *administration_routes(settings, {"/api/events": list_events}),
+            Route("/api/rooms", make_room, methods=["POST"]),
+            *administration.administration_routes(settings, {"/api/events": list_events}),
             Route("/web/{path:path}", web_file),
+            *(CONTRACTS if settings.contracts == "on" else []),
             Route("/ws", http.upgrade_required),
             WebSocketRoute("/ws", SignalingEndpoint),
             WebSocketRoute("/{path:path}", nowhere),
@@ -108,6 +111,7 @@ def create_app(
     app.state.trusted = networks(settings.trusted_proxies)
     app.state.metrics = Metrics(hub)
     app.state.web = WebFiles(settings.web)
+    app.state.contracts = Contracts(settings, app.routes)
     return app
 
 

@@ -55,6 +55,7 @@ WebSocketProtocol = Literal["auto", "picows", "stock"]
 DirectPath = Literal["auto", "off"]
 Web = Literal["room", "client", "off"]
 Metrics = Literal["on", "off"]
+Contracts = Literal["on", "off"]
 JoinTokens = Literal["optional", "required"]
 
 
@@ -90,6 +91,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "`off` neither"
         ),
     ] = "room"
+    contracts: Annotated[
+        Contracts,
+        _about("Whether `/docs`, `/openapi.json` and `/asyncapi.json` tell what can be asked and said"),
+    ] = "on"
     data_dir: Annotated[
         str,
         _about(

@@ -119,6 +119,15 @@ async def test_a_forged_token_is_a_guess_and_one_that_is_over_is_none(house_with
     assert (await answer(house, bob, token=token()))["type"] == "participant-joined"
 
 
+async def test_who_comes_too_early_with_a_token_does_not_guess(house_with: HouseWith) -> None:
+    house = house_with(join_token_secret=SECRET, guesses_per_minute=1)
+    bob = house.arrives("Bob", HERE)
+    for _ in range(3):
+        assert (await answer(house, bob, token=token(role="participant")))["code"] == "ROOM_NOT_FOUND"
+    house.meeting("Ada")
+    assert (await answer(house, bob, token=token()))["type"] == "participant-joined"
+
+
 async def test_an_invite_that_is_none_is_a_guess(house_with: HouseWith) -> None:
     house = house_with(guesses_per_minute=1)
     house.meeting("Ada")

@@ -9,11 +9,14 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec import structs
 from starlette.applications import Starlette
 
 from mikroroom import Settings, create_app
 from mikroroom.client import Client, DisconnectedError
+from mikroroom.core.grants import Denial
 from mikroroom.core.invites import MAX_INVITES, find_invite
+from mikroroom.hooks import AuthorizeJoin
 from mikroroom.hub.hub import Hub
 from mikroroom.protocol import events
 from mikroroom.protocol.codes import ErrorCode, Refusal
@@ -578,6 +581,42 @@ async def test_a_store_out_of_reach_is_a_503(app: Starlette, monkeypatch: pytest
     for headers in (ADMIN, bearer(token)):
         response = await asks(app, "GET", ROOM, headers=headers)
         assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+
+
+# Where it is decided who may join
+
+TOKENS_REQUIRED = Settings(join_tokens="required", join_token_secret="a-secret-of-thirty-two-characters")
+
+
+def nobody_joins(request: object, room: str, name: str) -> Denial:
+    return Denial()
+
+
+@pytest.mark.parametrize("admin_token", ["", TOKEN])
+@pytest.mark.parametrize("hook", [None, nobody_joins])
+async def test_where_it_is_decided_who_joins_strangers_make_no_rooms(
+    hook: AuthorizeJoin | None, admin_token: str
+) -> None:
+    """Or they could invite themselves, as the room's creators."""
+    settings = Settings() if hook else TOKENS_REQUIRED
+    app = create_app(structs.replace(settings, admin_token=admin_token), authorize_join=hook)
+    for headers, status in (({}, 401), (bearer("guess"), 403), (ADMIN, 201 if admin_token else 403)):
+        async with visit(app, PEOPLE) as client:
+            response = await client.post("/api/rooms", json={"roomId": CODE}, headers=headers)
+        assert response.status_code == status
+        assert response.headers["Cache-Control"] == "no-store"
+    await app.state.hub.stop()
+
+
+async def test_where_it_is_decided_who_joins_a_page_of_another_origin_makes_no_rooms() -> None:
+    app = create_app(
+        structs.replace(TOKENS_REQUIRED, admin_token=TOKEN, allowed_origins=("https://meet.example.org",))
+    )
+    async with visit(app, PEOPLE) as client:
+        response = await client.post("/api/rooms", headers={**ADMIN, "Origin": "https://evil.example"})
+    assert response.status_code == 403
+    assert response.json()["error"] == "This origin is not allowed"
+    await app.state.hub.stop()
 
 
 # On a real server

@@ -67,6 +67,11 @@ class Doorkeeper:
         """Whether somebody looks at handshakes."""
         return self._hook is not None
 
+    @property
+    def is_strict(self) -> bool:
+        """Whether there are people who may join no room at all."""
+        return self._hook is not None or self._requires_token
+
     async def grant(self, handshake: object, code: str, name: str | None, token: str | None) -> Grant:
         """What somebody is granted who wants to join the room ``code``.
 

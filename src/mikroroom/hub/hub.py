@@ -16,7 +16,7 @@ from msgspec import structs
 from mikroroom.clock import steady_ms, wall_ms
 from mikroroom.core import room as rooms
 from mikroroom.core.effects import Effects, Happened, Lapsed, Send, WrongToken
-from mikroroom.core.ice import IceConfiguration, IceSource, TurnLogin
+from mikroroom.core.ice import IceSource, TurnLogin
 from mikroroom.core.resume import lose
 from mikroroom.core.room import Policy
 from mikroroom.core.rules import act, moderates
@@ -34,6 +34,7 @@ from mikroroom.hub.steps import at_once, settled
 from mikroroom.logs import Line
 from mikroroom.meters import Meters
 from mikroroom.protocol import events, requests
+from mikroroom.protocol.answers import IceConfiguration
 from mikroroom.protocol.codec import HEADROOM, TYPE_OF, Frame, frame, offerer_of, stamped, to_event
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
 from mikroroom.protocol.requests import Request

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
-from msgspec import Struct
-
 from mikroroom.core import room as rooms
 from mikroroom.core import secrets
+from mikroroom.core.grants import NO_GRANT
 from mikroroom.core.invites import is_invite
 from mikroroom.core.resume import Returner, resume
 from mikroroom.core.room import Newcomer, Policy, ProofNeeded, Room
@@ -15,17 +14,11 @@ from mikroroom.hub.doorkeeper import Doorkeeper, NotGranted
 from mikroroom.hub.hashing import Hasher
 from mikroroom.hub.limits import Limits
 from mikroroom.hub.steps import settled
+from mikroroom.protocol.answers import CreatedRoom
 from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.protocol.requests import NAME_MISSING, CreateRoom, Join
 from mikroroom.settings import Settings
 from mikroroom.stores.port import CodeTaken, Counts, Store
-
-
-class CreatedRoom(Struct, rename="camel"):
-    """The answer to ``POST /api/rooms``."""
-
-    room_id: str
-    creator_token: str
 
 
 class Visit(NamedTuple):
@@ -281,10 +274,13 @@ def _too_many_guesses() -> Refusal:
 def _is_failed_guess(refusal: Refusal, newcomer: Newcomer) -> bool:
     """A wrong code, or a password that was given and is wrong; to ask without one is no guess.
 
-    Nor may a creator token be tried for nothing: a right one would not have had to wait.
+    Nor may a creator token be tried for nothing: a right one would not have had to wait. Who was granted
+    something comes too early where there is no room, but does not guess codes.
     """
     if refusal.code is ErrorCode.INVALID_PASSWORD:
         return newcomer.password is not None
     if refusal.code is ErrorCode.WAITING_ROOM_FULL:
         return newcomer.creator_token is not None
-    return refusal.code in {ErrorCode.ROOM_NOT_FOUND, ErrorCode.INVALID_TOKEN}
+    if refusal.code is ErrorCode.ROOM_NOT_FOUND:
+        return newcomer.grant == NO_GRANT
+    return refusal.code is ErrorCode.INVALID_TOKEN

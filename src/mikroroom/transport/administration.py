@@ -20,9 +20,9 @@ from mikroroom.protocol import administration as protocol
 from mikroroom.protocol.codec import decode_body, decode_query
 from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.settings import Settings
+from mikroroom.transport import http
 from mikroroom.transport.answers import answer, error, too_many
 from mikroroom.transport.clients import client_of, origin_refusal
-from mikroroom.transport.http import read_body
 
 # Longer than any token of ours.
 LONGEST_TOKEN = 256
@@ -115,6 +115,26 @@ def administration_routes(settings: Settings, lists: Mapping[str, Endpoint]) -> 
     ]
 
 
+async def create_room(request: Request) -> Response:
+    """``POST /api/rooms`` where it is decided who may join: for the administrator alone.
+
+    Whoever makes a room is its creator, and by that may administer it, and invite: past whoever decides.
+    """
+    hub: Hub = request.app.state.hub
+    hub.start()
+    address = client_of(request, request.app.state.trusted)
+    refusal = origin_refusal(request, hub, address)
+    if refusal is None:
+        try:
+            refusal = None if await _authority(request, address) else _unknown()
+        except Refusal as refused:
+            refusal = _refused(refused, hub, address)
+    if refusal is None:
+        return await http.create_room(request)
+    refusal.headers["Cache-Control"] = NO_STORE
+    return refusal
+
+
 async def list_rooms(call: Call) -> Response:
     """``GET /api/rooms``."""
     asked = call.query(protocol.ListRooms)
@@ -199,17 +219,28 @@ async def respond(request: Request, endpoint: Endpoint) -> Response:
 
 
 async def _respond(request: Request, endpoint: Endpoint, address: str) -> Response:
-    hub: Hub = request.app.state.hub
     settings: Settings = request.app.state.settings
-    await hub.administration.check_guesses(address)
-    token = token_of(request)
-    if token is None:
-        return error(401, "This needs a token: `Authorization: Bearer TOKEN`", WWW_Authenticate="Bearer")
-    by = await hub.administration.authorize(token, address, code_of(request))
-    body = await read_body(request, settings.max_body_bytes)
+    by = await _authority(request, address)
+    if by is None:
+        return _unknown()
+    body = await http.read_body(request, settings.max_body_bytes)
     if body is None:
         return error(413, f"Request body too large; at most {settings.max_body_bytes} bytes")
     return await endpoint(Call(request, by, body))
+
+
+async def _authority(request: Request, address: str) -> Authority | None:
+    """Who asks; None for a request without a token. Raises Forbidden, Throttled."""
+    hub: Hub = request.app.state.hub
+    await hub.administration.check_guesses(address)
+    token = token_of(request)
+    if token is None:
+        return None
+    return await hub.administration.authorize(token, address, code_of(request))
+
+
+def _unknown() -> Response:
+    return error(401, "This needs a token: `Authorization: Bearer TOKEN`", WWW_Authenticate="Bearer")
 
 
 def token_of(request: Request) -> str | None:
