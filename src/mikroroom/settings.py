@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -618,6 +619,8 @@ def _at_odds_with_the_site(settings: Settings) -> Iterator[Problem]:
     if settings.join_tokens == "required" and not (settings.join_token_secret or settings.join_token_keys):
         must = "given together with join_token_secret or join_token_keys"
         yield Problem("join_tokens", must, ("join_token_secret", "join_token_keys"))
+    if settings.webhook_url and not _is_url(settings.webhook_url):
+        yield Problem("webhook_url", OPTIONS["webhook_url"].allowed)
     if settings.webhook_url and not settings.webhook_secret:
         yield Problem("webhook_url", "given together with webhook_secret", ("webhook_secret",))
     if settings.webhook_secret and not all(map(_is_key, settings.webhook_secret.split(","))):
@@ -630,6 +633,14 @@ def _is_network(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _is_key(secret: str) -> bool:

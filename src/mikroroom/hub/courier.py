@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 # Seconds: to connect, and for all of one attempt.
 CONNECT_PATIENCE = 5.0
 PATIENCE = 15.0
+# Seconds for which a connection is used again: servers close those that are idle, and many do so after five.
+KEPT_ALIVE = 3.0
 # Nobody needs the answer but for its status: of what else it says so many bytes are read, for so many
 # seconds, so that the connection can be used again.
 MOST_ANSWER = 4_096
@@ -104,8 +106,8 @@ class Courier:
     async def stop(self) -> None:
         """See ``outside.Listener``. What is not sent by then is sent after the restart."""
         tasks, self._tasks = self._tasks, []
-        if not tasks:
-            return
+        if not tasks or tasks[0].get_loop() is not asyncio.get_running_loop():
+            return  # what was under way has ended with its event loop
         self._is_stopping = True
         self._news.set()
         await asyncio.wait(tasks[1:], timeout=STOP_PATIENCE)
@@ -123,6 +125,8 @@ class Courier:
                 self._is_courier = await self._chronicle.is_courier()
                 if self._is_courier:
                     await self._measure()
+                else:
+                    self._meters.webhooks_waiting, self._meters.webhooks_age = 0, 0.0
             except Refusal:
                 self._is_courier = False
             except Exception:
@@ -158,8 +162,11 @@ class Courier:
 
     async def _send_all(self) -> None:
         timeout = httpx.Timeout(PATIENCE, connect=CONNECT_PATIENCE)
+        limits = httpx.Limits(keepalive_expiry=KEPT_ALIVE)
         # Where it goes is what the settings say: no proxy out of the environment, no password of a .netrc.
-        async with httpx.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False) as client:
+        async with httpx.AsyncClient(
+            timeout=timeout, limits=limits, follow_redirects=False, trust_env=False
+        ) as client:
             while not self._is_gone:
                 try:
                     sent = await self._send_next(client)

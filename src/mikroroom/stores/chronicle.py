@@ -5,6 +5,7 @@ room that it changed: else a crash might leave the site with someone who, as the
 While the journal cannot write, there is nothing to agree with, and events are seen at once.
 """
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
@@ -96,11 +97,7 @@ class MemoryChronicle:
     async def excerpt(self, after: str | None, limit: int) -> Excerpt:
         """See ``port.Chronicle``."""
         since = (0, 0) if after is None else place(after)
-        newer = len(self._kept)
-        for event in reversed(self._kept):
-            if place(event.id) <= since:
-                break
-            newer -= 1
+        newer = bisect_right(self._kept, since, key=lambda event: place(event.id))
         events = list(islice(self._kept, newer, newer + limit))
         return Excerpt(events, is_complete=since >= self._forgotten)
 
