@@ -54,6 +54,7 @@ def limits(settings: Settings) -> list[Limit]:
         Limit("time to come back after a lost connection", s.resume_window, "seconds", "RESUME_FAILED"),
         Limit("messages kept for who may come back", s.resume_messages, "messages", "replayed is false"),
         Limit("bytes kept for who may come back", s.resume_bytes, "bytes", "replayed is false"),
+        Limit("chat that a room keeps", s.chat_history, "messages", "the oldest are forgotten"),
         Limit("between two pings", s.ping_interval, "seconds", ""),
         Limit("time to answer a ping", s.ping_timeout, "seconds", "closed with 1011"),
         Limit("seats of a room", s.max_participants, "people", "INVALID_MESSAGE, or 400"),
