@@ -14,7 +14,7 @@ from random import Random
 from msgspec import structs
 
 from mikroroom.clock import steady_ms, wall_ms
-from mikroroom.core import room as rooms
+from mikroroom.core import door
 from mikroroom.core.effects import Effects, Happened, Lapsed, Send, WrongToken
 from mikroroom.core.ice import IceSource, TurnLogin
 from mikroroom.core.resume import lose
@@ -221,7 +221,7 @@ class Hub:
         """Do what a client asks for, now, or as something to await.
 
         Raises:
-            Refusal: as ``core.rules.act``, ``Lobby.join`` or ``core.room.leave``; for talk NOT_IN_ROOM or
+            Refusal: as ``core.rules.act``, ``Lobby.join`` or ``core.door.leave``; for talk NOT_IN_ROOM or
                 TARGET_NOT_FOUND. Nothing has changed.
         """
         match request:
@@ -381,7 +381,7 @@ class Hub:
         if participant_id is None or code is None:
             raise Refusal(ErrorCode.NOT_IN_ROOM, "You are in no room")
         return self._store.transact(
-            code, lambda room, now: rooms.leave(room, participant_id, now, self._policy, by_word=True)
+            code, lambda room, now: door.leave(room, participant_id, now, self._policy, by_word=True)
         )
 
     def _take_out(self, participant_id: str, code: str, connection_id: str) -> None:
