@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mikroroom.settings import MASK, OPTIONS, Settings, SettingsError, load, settings_table
+from mikroroom.settings import MASK, OPTIONS, Settings, SettingsError, settings_table
+from mikroroom.sources import load
 
 README = Path(__file__).parent.parent / "README.md"
 

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route, WebSocketRoute
 
-from mikroroom import settings as configuration
+from mikroroom import sources
 from mikroroom.clock import steady_ms, wall_ms
 from mikroroom.core.addresses import networks
 from mikroroom.core.room import Policy
@@ -53,7 +53,7 @@ def create_app(
         ImportError: Redis is to be used, and its client is not installed (the extra ``redis``).
     """
     if settings is None:
-        settings, _ = configuration.load()
+        settings, _ = sources.load()
     policy = Policy(
         latent_age=int(settings.latent_room_age * 1_000),
         resume_window=int(settings.resume_window * 1_000),
