@@ -139,6 +139,19 @@ def test_a_role_as_it_is_changes_nothing(name: str, is_moderator: bool) -> None:
     assert stage.heard() == {}
 
 
+def test_who_is_host_for_want_of_others_and_is_made_a_moderator_stays_one() -> None:
+    stage = Stage(is_precreated=True)
+    stage.joins("bob", grant=Grant(role="participant"))
+    stage.is_done(set_moderator(stage.room, "bob", is_moderator=True))
+    stage.joins("tom", grant=Grant(role="moderator"))
+    assert [
+        (person.id, person.is_host) for person in stage.room.participants.values() if person.is_moderator
+    ] == [
+        ("bob", True),
+        ("tom", False),
+    ]
+
+
 def test_the_host_stays_a_moderator() -> None:
     stage = meeting("ada", "bob")
     with stage.refuses(ErrorCode.UNAUTHORIZED):

@@ -60,10 +60,12 @@ def set_moderator(room: Room, target_id: str, *, is_moderator: bool) -> Effects:
     target = room.participants.get(target_id)
     if target is None:
         raise _nobody()
-    if target.is_moderator is is_moderator:
-        return []
     if is_moderator:
-        return make_moderator_by(room, SERVER, target)
+        # One that moderates for want of others is to stay one.
+        is_one = target.is_moderator and target.role != "participant"
+        return [] if is_one else make_moderator_by(room, SERVER, target)
+    if not target.is_moderator:
+        return []
     if target.is_host:
         raise Refusal(ErrorCode.UNAUTHORIZED, "The host of a room is always a moderator")
     target.is_moderator = False
