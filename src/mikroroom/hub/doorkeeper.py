@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mikroroom.core.grants import NO_GRANT, Denial, Grant, fitting_name
+from mikroroom.core.grants import NO_GRANT, Denial, Grant, fitting, fitting_reason
 from mikroroom.hub.foreign import Foreign
 from mikroroom.hub.limits import Limits
 from mikroroom.logs import Line
@@ -104,16 +104,13 @@ class Doorkeeper:
             raise self._gave_no_word("it took too long") from None
         except Exception as error:
             raise self._gave_no_word(f"{type(error).__name__}: {error}") from error
-        if isinstance(verdict, Grant):
-            return Grant(
-                name=fitting_name(verdict.name),
-                role=verdict.role,
-                subject=verdict.subject,
-                skips_password=verdict.skips_password,
-                skips_waiting=verdict.skips_waiting,
-            )
-        if isinstance(verdict, Denial):
-            raise NotGranted(ErrorCode.UNAUTHORIZED, verdict.reason, is_guess=True)
+        try:
+            if isinstance(verdict, Grant):
+                return fitting(verdict)
+            if isinstance(verdict, Denial):
+                raise NotGranted(ErrorCode.UNAUTHORIZED, fitting_reason(verdict), is_guess=True)
+        except ValueError as error:
+            raise self._gave_no_word(f"it returned a {type(verdict).__name__} that is wrong: {error}") from None
         raise self._gave_no_word(f"it returned {verdict!r:.100}, neither a Grant nor a Denial")
 
     def _gave_no_word(self, problem: str) -> Refusal:
