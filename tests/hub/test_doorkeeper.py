@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -435,7 +436,7 @@ def test_threads_that_hang_are_none_of_the_next_event_loops() -> None:
     foreign = Foreign(timeout=0.05)
     goes_on = threading.Event()
 
-    async def ask(function: Callable[[], object], times: int) -> list[object]:
+    async def ask(function: Callable[[], object], times: int) -> list[Any]:
         calls = [foreign.call(function) for _ in range(times)]
         return await asyncio.gather(*calls, return_exceptions=True)
 

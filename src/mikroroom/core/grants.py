@@ -75,7 +75,7 @@ def fitting(grant: Grant) -> Grant:
 def fitting_reason(denial: Denial) -> str:
     """What somebody is told who may not enter. Raises ValueError: it is no text."""
     if not isinstance(denial.reason, str):
-        raise ValueError(f"Expected `str`, got `{type(denial.reason).__name__}` - at `$.reason`")  # noqa: TRY004 - as with ``fitting``
+        raise ValueError(f"Expected `str`, got `{type(denial.reason).__name__}` - at `$.reason`")
     return _SURROGATES.sub("", denial.reason[:DENIAL_LENGTH])
 
 

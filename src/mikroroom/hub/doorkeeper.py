@@ -110,7 +110,9 @@ class Doorkeeper:
             if isinstance(verdict, Denial):
                 raise NotGranted(ErrorCode.UNAUTHORIZED, fitting_reason(verdict), is_guess=True)
         except ValueError as error:
-            raise self._gave_no_word(f"it returned a {type(verdict).__name__} that is wrong: {error}") from None
+            raise self._gave_no_word(
+                f"it returned a {type(verdict).__name__} that is wrong: {error}"
+            ) from None
         raise self._gave_no_word(f"it returned {verdict!r:.100}, neither a Grant nor a Denial")
 
     def _gave_no_word(self, problem: str) -> Refusal:
