@@ -130,6 +130,16 @@ async def test_who_comes_too_early_with_a_token_does_not_guess(house_with: House
     assert (await answer(house, bob, token=token()))["type"] == "participant-joined"
 
 
+async def test_who_may_make_rooms_and_has_made_too_many_does_not_guess(house_with: HouseWith) -> None:
+    house = house_with(join_token_secret=SECRET, rooms_per_minute=1, guesses_per_minute=1)
+    ada, bob, cleo = (house.arrives(name, HERE) for name in ("Ada", "Bob", "Cleo"))
+    assert (await answer(house, ada, token=token(role="host")))["isHost"]
+    for _ in range(3):
+        bob.joins("ZZZZZZ", token=token("ZZZZZZ", role="host"))
+        assert bob.hears_types() == ["RATE_LIMITED"]
+    assert (await answer(house, cleo, token=token()))["type"] == "participant-joined"
+
+
 async def test_an_invite_that_is_none_is_a_guess(house_with: HouseWith) -> None:
     house = house_with(guesses_per_minute=1)
     house.meeting("Ada")
