@@ -207,6 +207,16 @@ def test_keys_that_cannot_be_used_are_said_at_once(tmp_path: Path) -> None:
         JoinTokenKeys(Settings(join_token_keys=str(path)))
 
 
+def test_no_key_takes_the_place_of_the_secret(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    key = {"kty": "oct", "k": "c2VjcmV0" * 6}
+    path.write_text(json.dumps({"keys": [key]}))
+    with pytest.raises(SettingsError, match="each key needs a `kid`"):
+        JoinTokenKeys(Settings(join_token_secret=SECRET, join_token_keys=str(path)))
+    path.write_text(json.dumps({"keys": [key | {"kid": "one"}]}))
+    assert len(JoinTokenKeys(Settings(join_token_secret=SECRET, join_token_keys=str(path))).keys) == 2
+
+
 # The site's word
 
 

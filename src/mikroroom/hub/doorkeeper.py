@@ -182,4 +182,7 @@ class JoinTokenKeys:
 def _keys(secret: str, path: Path | None) -> "list[Key]":
     from mikroroom.core.jointokens import key_of, keys_in  # noqa: PLC0415 - PyJWT takes its time to load
 
-    return ([key_of(secret)] if secret else []) + (keys_in(path.read_bytes()) if path is not None else [])
+    keys = keys_in(path.read_bytes()) if path is not None else []
+    if secret and any(key.id is None for key in keys):
+        raise ValueError("beside a `join_token_secret` each key needs a `kid`")
+    return ([key_of(secret)] if secret else []) + keys
