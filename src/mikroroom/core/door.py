@@ -219,7 +219,8 @@ def _participant(newcomer: Newcomer, grant: Grant, *, is_creator: bool) -> Parti
         is_creator=is_creator or grant.role == "host",
         is_moderator=grant.role == "moderator",
         resumption=_resumption(newcomer),
-        role=grant.role,
+        # The creator token says more than a grant to take part.
+        role=None if is_creator and grant.role == "participant" else grant.role,
         subject=grant.subject,
     )
 

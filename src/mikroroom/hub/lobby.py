@@ -222,8 +222,10 @@ class Lobby:
         is_proven = newcomer.proof is not None or not newcomer.password
         look_or_take = self._counts.take_room if is_proven else self._counts.room_wait
         if await look_or_take(newcomer.address):
-            # The answer tells that there is no such room: from whoever may make none, that is a failed guess.
-            await self._take_guess(newcomer.address)
+            # The answer tells that there is no such room: from whoever may make none, that is a failed guess;
+            # but not from who was granted something, as with ROOM_NOT_FOUND.
+            if newcomer.grant == NO_GRANT:
+                await self._take_guess(newcomer.address)
             raise Refusal(ErrorCode.RATE_LIMITED, "Too many rooms were made from your address")
         if not is_proven:
             raise ProofNeeded(secrets.new_salt(self._random))

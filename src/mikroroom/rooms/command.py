@@ -50,11 +50,11 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
     try:
         with Site(url, token) as site:
             answer, text = told.deed(site, told)
+        if told.json:
+            text = _json(answer)
     except SiteError as error:
         print(f"mikroroom rooms: {printable(str(error))}", file=sys.stderr)
         return 1
-    if told.json:
-        text = _json(answer)
     if text:
         print(text)
     return 0
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
 
 def _json(answer: bytes) -> str:
     """An answer for programs, on one line; nothing in it drives a terminal either."""
-    return json.dumps(msgspec.json.decode(answer)) if answer else ""
+    return json.dumps(read(answer, Any)) if answer else ""
 
 
 def duration(text: str) -> int:
