@@ -11,8 +11,8 @@ Keys, each after the prefix, and each with an end:
 - ``workers``, all of them by the end of their lease; ``clock``, how their time differs from Redis' own.
 - ``active``, ``latent``, ``lingering``, the codes of such rooms; ``due``, of those with a deadline;
   ``people``, how many are connected in each; ``totals``.
-- ``chronicle`` and ``outbox``, streams of room events, kept and owed; ``forgotten``, the last one that was
-  kept once; ``courier``, the worker that tells the site.
+- ``chronicle`` and ``outbox``, streams of room events, kept and owed; ``began``, since when all are kept but
+  those up to ``forgotten``; ``courier``, the worker that tells the site.
 - For each client address ``connections``, ``rooms``, ``guesses``, and those ``away`` from it; ``returns`` of
   each participant; ``late``, tokens whose window has ended.
 """
