@@ -77,6 +77,12 @@ class Entry(Struct, array_like=True):
     record: Raw
 
 
+class _Head(Struct, array_like=True):
+    """As much of an ``Entry`` as every version of this program understands."""
+
+    code: str
+
+
 class How(Struct):
     """What the script of a commit is told; see ``lua/commit.lua``. Versions are decimal; times are ms."""
 
@@ -107,11 +113,17 @@ _encoder = msgspec.msgpack.Encoder()
 _rooms = msgspec.msgpack.Decoder(Room)
 _records = msgspec.msgpack.Decoder(Record)
 _entries = msgspec.msgpack.Decoder(Entry)
+_heads = msgspec.msgpack.Decoder(_Head)
 
 encode = _encoder.encode
 decode_record = _records.decode
 decode_entry = _entries.decode
 decode_room = _rooms.decode
+
+
+def code_in(entry: bytes) -> str:
+    """Which room an entry is about, whatever else it says."""
+    return _heads.decode(entry).code
 
 
 def without_old(done: dict[str, int], workers: Iterable[str], origin: str, number: int) -> dict[str, int]:

@@ -298,7 +298,8 @@ class Worker:
                     else:
                         self.rooms.hear(kind, code, what, said)
             case b"c":
-                self.rooms.committed_elsewhere(value)
+                if unknown := self.rooms.committed_elsewhere(value):
+                    self._do(self.rooms.compare((unknown,), puts_back=False))
             case b"o":
                 code, version = value.decode().split(" ")
                 if not self.rooms.committed_here(code, int(version)):
