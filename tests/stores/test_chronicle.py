@@ -157,6 +157,7 @@ async def test_what_the_site_was_told_it_is_owed_no_more(build: Build) -> None:
     await shelf.leaves(await shelf.opens())
     events = await owes(shelf.store.chronicle, 4)
     assert (await shelf.store.chronicle.owed(2)).events == events[:2]
+    assert await shelf.store.chronicle.all_owed() == events
     await shelf.store.chronicle.settle([events[0].id, events[2].id, "1-1"])
     await shelf.store.chronicle.settle([])
     assert await owes(shelf.store.chronicle, 2) == [events[1], events[3]]

@@ -90,6 +90,8 @@ class Courier:
         self._failures = 0
         self._told_at = float("-inf")
         self._is_overfull = False
+        # If more wait than this, it is looked at what can be dropped.
+        self._most = self._backlog
 
     def start(self) -> None:
         """See ``outside.Listener``."""
@@ -137,12 +139,17 @@ class Courier:
         self._meters.webhooks_age = max(age, 0) / 1_000
         if owed.total <= self._backlog:
             self._is_overfull = self._is_overfull and owed.total > self._backlog // 2
+            self._most = self._backlog
+        if owed.total <= self._most:
             return
+        # To look at all of them is dear, and must not be done for each that is added.
+        spare = self._backlog // 10
         async with self._choosing:
-            waiting = (await self._chronicle.owed(owed.total)).events
+            waiting = await self._chronicle.all_owed()
             # The first is being sent. It may have been taken already, so that its other half must follow.
-            dropped = to_drop(waiting[1:], self._backlog - 1)
+            dropped = to_drop(waiting[1:], self._backlog - spare - 1)
             await self._chronicle.settle(dropped)
+        self._most = max(self._backlog, len(waiting) - len(dropped) + spare)
         self._meters.webhooks_dropped += len(dropped)
         if not self._is_overfull:
             self._is_overfull = True

@@ -122,6 +122,10 @@ class MemoryChronicle:
         """See ``port.Chronicle``."""
         return Owed(list(islice(self._owed.values(), limit)), len(self._owed))
 
+    async def all_owed(self) -> list[RoomEvent]:
+        """See ``port.Chronicle``."""
+        return list(self._owed.values())
+
     async def settle(self, ids: Sequence[str]) -> None:
         """See ``port.Chronicle``."""
         settled = [event_id for event_id in ids if self._owed.pop(event_id, None) is not None]

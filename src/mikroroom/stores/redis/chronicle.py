@@ -21,7 +21,8 @@ from mikroroom.stores.redis.wire import OutOfReach, Refused, Reply
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(RoomEvent).decode
 
-# How many are taken out of the outbox by one command.
+# How many are taken out of the outbox by one command, and how many of a long one are read: Redis does nothing
+# else meanwhile.
 _TOGETHER = 500
 
 
@@ -53,6 +54,16 @@ class RedisChronicle:
         """See ``port.Chronicle``."""
         total, entries = await self._ask("chronicle", "outbox", "-", limit)
         return Owed(_events(entries), total)
+
+    async def all_owed(self) -> list[RoomEvent]:
+        """See ``port.Chronicle``."""
+        waiting: list[RoomEvent] = []
+        since = "-"
+        while events := _events((await self._ask("chronicle", "outbox", since, _TOGETHER))[1]):
+            waiting += events
+            milliseconds, number = place(events[-1].id)
+            since = f"{milliseconds}-{number + 1}"
+        return waiting
 
     async def settle(self, ids: Sequence[str]) -> None:
         """See ``port.Chronicle``."""
