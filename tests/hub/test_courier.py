@@ -286,6 +286,27 @@ async def test_of_too_many_what_is_over_is_dropped_and_said_once(
     assert sender.meters.webhooks_dropped == 602 + 2 - len(receiver.events())
 
 
+async def test_of_too_many_of_which_none_is_over_not_all_are_looked_at_again_and_again(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await receiver.shuts()
+    looks = []
+    async with Sender(receiver, webhook_backlog=100) as sender:
+
+        async def all_owed() -> list[RoomEvent]:
+            looks.append((await sender.chronicle.owed(1)).total)
+            return (await sender.chronicle.owed(1_000)).events
+
+        monkeypatch.setattr(sender.chronicle, "all_owed", all_owed)
+        for number in range(130):
+            sender.happens("participant.joined", f"p{number}")
+            async with asyncio.timeout(PATIENCE):
+                while sender.meters.webhooks_waiting != number + 1:
+                    await asyncio.sleep(0.002)
+        assert (await sender.chronicle.owed(1)).total == 130, "they are all here still"
+    assert looks == [101, 112, 123]
+
+
 def of_json(event: dict[str, Any]) -> RoomEvent:
     return msgspec.convert(event, RoomEvent)
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from redis import Redis
 from tests.core.outsider import Outsider
 from tests.redis_server import RedisServer
 
@@ -157,6 +158,7 @@ async def test_what_the_site_was_told_it_is_owed_no_more(build: Build) -> None:
     await shelf.leaves(await shelf.opens())
     events = await owes(shelf.store.chronicle, 4)
     assert (await shelf.store.chronicle.owed(2)).events == events[:2]
+    assert await shelf.store.chronicle.all_owed() == events
     await shelf.store.chronicle.settle([events[0].id, events[2].id, "1-1"])
     await shelf.store.chronicle.settle([])
     assert await owes(shelf.store.chronicle, 2) == [events[1], events[3]]
@@ -216,6 +218,51 @@ async def test_after_a_restart_it_goes_on_where_it_was(build: Build, request: py
     outsider.hears_all(events)
     outsider.knows(CODE, [], [])
     assert set(outsider.visits.values()) == {1}
+
+
+async def test_what_was_lost_with_a_former_chronicle_is_missing_and_that_is_said(
+    build: Build, redis: RedisServer, tmp_path: Path
+) -> None:
+    shelf = build()
+    await shelf.leaves(await shelf.opens())
+    known = (await told(shelf.store.chronicle, 4))[-1].id
+    await shelf.store.stop({})
+    forgets_all(redis, tmp_path)
+    shelf.clock.passes(60_000)
+    again = build()
+    await again.leaves(await again.opens())
+    events = await told(again.store.chronicle, 4)
+    excerpt = again.store.chronicle.excerpt
+    assert await excerpt(known, 10) == (events, False)
+    assert await excerpt(None, 10) == (events, True), "who knows nothing misses nothing"
+    assert (await excerpt(events[0].id, 10)).is_complete
+
+
+async def test_redis_without_its_last_moments_has_a_chronicle_that_is_not_complete(
+    build: Build, request: pytest.FixtureRequest
+) -> None:
+    if "[redis]" not in request.node.name:
+        pytest.skip("it is Redis' own")
+    shelf = build()
+    await shelf.leaves(await shelf.opens())
+    known = (await told(shelf.store.chronicle, 4))[-1].id
+    assert (await shelf.store.chronicle.excerpt(known, 10)).is_complete
+    assert isinstance(shelf.store, RedisStore) and shelf.store._worker is not None
+    shelf.store._worker.data_is_old(None)
+    async with asyncio.timeout(PATIENCE):
+        while (await shelf.store.chronicle.excerpt(known, 10)).is_complete:
+            await asyncio.sleep(0.005)
+    shelf.store._worker.life.beat_now()
+    await shelf.leaves(await shelf.opens())
+    assert (await shelf.store.chronicle.excerpt(known, 10)).is_complete is False
+
+
+def forgets_all(redis: RedisServer, directory: Path) -> None:
+    """Nothing is left, on the disk or in Redis."""
+    for path in directory.glob("rooms.db*"):
+        path.unlink()
+    with Redis(port=redis.port) as client:
+        client.flushall()
 
 
 async def test_ids_hold_the_time_and_never_go_back(build: Build, request: pytest.FixtureRequest) -> None:

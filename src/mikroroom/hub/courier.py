@@ -148,7 +148,7 @@ class Courier:
         if owed.total <= self._left + self._backlog // 10:
             return  # little can have come that may be dropped, and to look at them all is work
         async with self._choosing:
-            waiting = (await self._chronicle.owed(owed.total)).events
+            waiting = await self._chronicle.all_owed()
             # The first is being sent. It may have been taken already, so that its other half must follow.
             dropped = to_drop(waiting[1:], self._backlog - self._backlog // 10)
             await self._chronicle.settle(dropped)
