@@ -56,7 +56,7 @@ class Receiver:
         self.tls: ssl.SSLContext | None = None
         self._secret = secret
         self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._serving: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port: int = listener.getsockname()[1]
 
@@ -81,9 +81,14 @@ class Receiver:
         server, self._server = self._server, None
         if server is not None:
             server.close()
-        for writer in self._writers:
-            writer.transport.abort()
-        await asyncio.sleep(0)
+        # Whoever was let in a moment ago is served in a few turns of the loop, and hung up on as well.
+        for _ in range(10):
+            await asyncio.sleep(0)
+        while self._serving:
+            for serving, writer in self._serving.items():
+                writer.transport.abort()
+                serving.cancel()
+            await asyncio.wait(list(self._serving))
 
     async def took(self, count: int) -> list[dict[str, Any]]:
         """Wait until it has taken so many different events. Returns them, in order."""
@@ -104,13 +109,15 @@ class Receiver:
         return list({event["id"]: event for event in self.taken}.values())
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
+        serving = asyncio.current_task()
+        assert serving is not None
+        self._serving[serving] = writer
         try:
-            with suppress(asyncio.IncompleteReadError, ConnectionError):
+            with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
                 while await self._answer(reader, writer):
                     pass
         finally:
-            self._writers.discard(writer)
+            del self._serving[serving]
             writer.transport.abort()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
