@@ -13,7 +13,7 @@ from mikroroom.core.bans import Ban, check_ban
 from mikroroom.core.chronicle import Reason
 from mikroroom.core.effects import Close, Effects, Gone, Held, Lapsed, Seated, Send, WrongToken, send
 from mikroroom.core.grants import NO_GRANT, Grant, GrantedRole
-from mikroroom.core.history import History, recalled
+from mikroroom.core.history import HISTORY_BYTES, History, recalled
 from mikroroom.core.invites import Invite, find_invite
 from mikroroom.core.secrets import Password, digest_token, is_same, is_token
 from mikroroom.protocol import events
@@ -30,6 +30,7 @@ class Policy(Struct, frozen=True):
     max_waiting: int
     chat_history: int = 0
     """How many chat messages a room keeps for those who come later; 0 is none."""
+    chat_bytes: int = HISTORY_BYTES
 
     @property
     def resume_seconds(self) -> int | float:
