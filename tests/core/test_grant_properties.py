@@ -40,6 +40,8 @@ class Grants(RuleBasedStateMachine):
     def begins(self, seats: int) -> None:
         self.stage = Stage(is_precreated=True, seats=seats)
         self.count = 0
+        # Who may moderate, or be host: it was granted that, or made a moderator by somebody who may.
+        self.entitled: set[str] = set()
 
     @rule(
         grant=st.sampled_from(GRANTS),
@@ -52,6 +54,8 @@ class Grants(RuleBasedStateMachine):
         with suppress(Refusal):
             name = f"p{self.count}"
             self.stage.joins(name, grant=grant, may_resume=may_resume, token=token, address=address)
+            if grant.role != "participant" or (token and name in self.stage.room.participants):
+                self.entitled.add(name)
 
     @precondition(lambda self: self.stage.room.participants)
     @rule(who=places, by_word=st.booleans())
@@ -85,8 +89,11 @@ class Grants(RuleBasedStateMachine):
     @precondition(lambda self: self.stage.room.participants)
     @rule(who=places, whom=places, action=actions)
     def somebody_acts_on_somebody(self, who: int, whom: int, action: requests.Action) -> None:
+        name, target = self._somebody(who), self._somebody(whom)
         with suppress(Refusal):
-            self.stage.acts_on(self._somebody(who), self._somebody(whom), action)
+            self.stage.acts_on(name, target, action)
+            if action == "make-moderator" and name in self.entitled:
+                self.entitled.add(target)
 
     @precondition(lambda self: self.stage.room.waiting and self.stage.room.participants)
     @rule(who=places)
@@ -97,9 +104,13 @@ class Grants(RuleBasedStateMachine):
     @precondition(lambda self: self.stage.room.participants)
     @rule(whom=places, is_moderator=st.booleans())
     def site_makes_or_unmakes_a_moderator(self, whom: int, is_moderator: bool) -> None:
+        room, name = self.stage.room, self._somebody(whom)
         with suppress(Refusal):
-            room = self.stage.room
-            self.stage.is_done(set_moderator(room, self._somebody(whom), is_moderator=is_moderator))
+            self.stage.is_done(set_moderator(room, name, is_moderator=is_moderator))
+            if is_moderator:
+                self.entitled.add(name)
+            elif room.participants[name].role is not None:
+                self.entitled.discard(name)
 
     @precondition(lambda self: self.stage.room.participants)
     @rule(whom=places, lasts=st.sampled_from([None, 2_000]))
@@ -121,9 +132,8 @@ class Grants(RuleBasedStateMachine):
 
     @invariant()
     def who_was_to_take_part_moderates_only_for_want_of_others(self) -> None:
-        moderators = [person for person in self.stage.room.participants.values() if person.is_moderator]
-        if any(person.role == "participant" for person in moderators):
-            assert len(moderators) == 1
+        moderators = {person.id for person in self.stage.room.participants.values() if person.is_moderator}
+        assert moderators <= self.entitled or len(moderators) == 1
 
     def _somebody(self, place: int) -> str:
         people = list(self.stage.room.participants)
