@@ -142,8 +142,8 @@ async def test_people_are_admitted_removed_and_banned(desk: Desk, people: list[C
 
 async def test_invites_are_made_listed_and_revoked(desk: Desk, people: list[Client]) -> None:
     arguments = ("--moderator", "--skips-waiting", "--label", "the board\x9b2J", "--for", "2d")
-    token = await desk.types("invite", CODE, *arguments)
-    assert token.startswith("inv_") and token.count("\n") == 1
+    link = await desk.types("invite", CODE, *arguments)
+    assert f"/#{CODE}/inv_" in link and link.startswith("http://") and link.count("\n") == 1
     listed = await desk.types("invites", CODE)
     assert "the board�2J  moderator  yes" in listed and "in 2 days" in listed
     assert "\x9b" not in await desk.types("invites", CODE, "--json")

@@ -6,10 +6,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from redis import Redis
 from tests.core.outsider import Outsider
 from tests.redis_server import RedisServer
 
 from mikroroom.core.chronicle import TYPES, RoomEvent, place
+from mikroroom.core.effects import Send
 from mikroroom.protocol.codes import Refusal
 from mikroroom.settings import Settings
 from mikroroom.stores.chronicle import MemoryChronicle, Retention
@@ -156,6 +158,7 @@ async def test_what_the_site_was_told_it_is_owed_no_more(build: Build) -> None:
     await shelf.leaves(await shelf.opens())
     events = await owes(shelf.store.chronicle, 4)
     assert (await shelf.store.chronicle.owed(2)).events == events[:2]
+    assert await shelf.store.chronicle.all_owed() == events
     await shelf.store.chronicle.settle([events[0].id, events[2].id, "1-1"])
     await shelf.store.chronicle.settle([])
     assert await owes(shelf.store.chronicle, 2) == [events[1], events[3]]
@@ -217,6 +220,51 @@ async def test_after_a_restart_it_goes_on_where_it_was(build: Build, request: py
     assert set(outsider.visits.values()) == {1}
 
 
+async def test_what_was_lost_with_a_former_chronicle_is_missing_and_that_is_said(
+    build: Build, redis: RedisServer, tmp_path: Path
+) -> None:
+    shelf = build()
+    await shelf.leaves(await shelf.opens())
+    known = (await told(shelf.store.chronicle, 4))[-1].id
+    await shelf.store.stop({})
+    forgets_all(redis, tmp_path)
+    shelf.clock.passes(60_000)
+    again = build()
+    await again.leaves(await again.opens())
+    events = await told(again.store.chronicle, 4)
+    excerpt = again.store.chronicle.excerpt
+    assert await excerpt(known, 10) == (events, False)
+    assert await excerpt(None, 10) == (events, True), "who knows nothing misses nothing"
+    assert (await excerpt(events[0].id, 10)).is_complete
+
+
+async def test_redis_without_its_last_moments_has_a_chronicle_that_is_not_complete(
+    build: Build, request: pytest.FixtureRequest
+) -> None:
+    if "[redis]" not in request.node.name:
+        pytest.skip("it is Redis' own")
+    shelf = build()
+    await shelf.leaves(await shelf.opens())
+    known = (await told(shelf.store.chronicle, 4))[-1].id
+    assert (await shelf.store.chronicle.excerpt(known, 10)).is_complete
+    assert isinstance(shelf.store, RedisStore) and shelf.store._worker is not None
+    shelf.store._worker.data_is_old(None)
+    async with asyncio.timeout(PATIENCE):
+        while (await shelf.store.chronicle.excerpt(known, 10)).is_complete:
+            await asyncio.sleep(0.005)
+    shelf.store._worker.life.beat_now()
+    await shelf.leaves(await shelf.opens())
+    assert (await shelf.store.chronicle.excerpt(known, 10)).is_complete is False
+
+
+def forgets_all(redis: RedisServer, directory: Path) -> None:
+    """Nothing is left, on the disk or in Redis."""
+    for path in directory.glob("rooms.db*"):
+        path.unlink()
+    with Redis(port=redis.port) as client:
+        client.flushall()
+
+
 async def test_ids_hold_the_time_and_never_go_back(build: Build, request: pytest.FixtureRequest) -> None:
     if "[redis]" in request.node.name:
         pytest.skip("the time is Redis' own")
@@ -225,3 +273,27 @@ async def test_ids_hold_the_time_and_never_go_back(build: Build, request: pytest
     shelf.clock.passes(-5_000)
     await shelf.leaves(ada)
     assert [event.id for event in await told(shelf.store.chronicle, 4)] == [f"{NOON}-{n}" for n in range(4)]
+
+
+async def test_function_of_the_site_is_told_by_the_worker_that_did_it_alone(
+    build: Build, request: pytest.FixtureRequest
+) -> None:
+    if "[redis]" not in request.node.name:
+        pytest.skip("there is one worker")
+    first, second = build(), build()
+    async with asyncio.timeout(PATIENCE):
+        while first.store.trouble() or second.store.trouble():
+            await asyncio.sleep(0.005)
+    ada = await first.opens()
+    await second.joins(name="Bob")
+    await first.leaves(ada)
+    await told(second.store.chronicle, 5)
+    async with asyncio.timeout(PATIENCE):
+        while not any(isinstance(effect, Send) for effect in second.heard()):
+            await asyncio.sleep(0.005)
+    assert kinds(first.happened) == [
+        "room.started",
+        "participant.joined",
+        "participant.left",
+        "room.moderated",
+    ]

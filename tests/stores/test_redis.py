@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 
+import msgspec
 import pytest
 from tests.redis_server import RedisServer
 
@@ -17,6 +18,7 @@ from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
 from mikroroom.settings import Settings
 from mikroroom.stores.port import Census, Kept
 from mikroroom.stores.redis.counts import SharedCounts
+from mikroroom.stores.redis.record import Entry
 from mikroroom.stores.redis.wire import OutOfReach
 
 from .farm import LEASE, PATIENCE, Farm, comes_back, dies, inside, loses, names_of, offers, says, until
@@ -512,6 +514,26 @@ async def test_a_redis_without_its_last_moments_is_noticed_and_rooms_are_put_bac
     assert "redis-data-old" in caplog.text
     dan = await second.joins(name="Dan")
     assert set((await first.looks()).participants) == {ada, bob, cleo, dan}
+
+
+async def test_what_only_a_newer_worker_knows_is_missed_and_that_is_noticed_at_once(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Workers are renewed one by one, and the new ones can do more."""
+    first, second, ada, bob = await two_with_ada_and_bob(farm)
+
+    def of_an_older_version(entry: bytes) -> Entry:
+        raise msgspec.ValidationError("Invalid value 'Renamed' - at `$[5][0][1][0].type`")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mikroroom.stores.redis.rooms.decode_entry", of_an_older_version)
+        cleo = await first.joins(name="Cleo")
+        await until(lambda: second.cut == [CODE])
+    assert "entry-unknown" in caplog.text and "letter-failed" not in caplog.text
+    await farm.catches_up(first, second)
+    dan = await second.joins(name="Dan")
+    assert set((await second.looks()).participants) == {ada, bob, cleo, dan}
+    assert first.cut == []
 
 
 async def test_people_of_a_room_that_had_ended_do_not_come_back_with_older_data(farm: Farm) -> None:

@@ -5,19 +5,13 @@ What people hear of it names nobody: its ``participantId`` is empty, which is th
 
 from msgspec import UNSET, Struct, UnsetType
 
+from mikroroom.core.announcements import announce
 from mikroroom.core.bans import Banishment, ban, check_space
+from mikroroom.core.door import fill_seats, send_away
 from mikroroom.core.effects import Effects, Lapsed, Widened
 from mikroroom.core.happenings import ended, in_room, moderated
 from mikroroom.core.moderation import kick_by, lock_by, make_moderator_by, unlock_by
-from mikroroom.core.room import (
-    Participant,
-    Policy,
-    Room,
-    WaitingParticipant,
-    announce,
-    fill_seats,
-    send_away,
-)
+from mikroroom.core.room import Participant, Policy, Room, WaitingParticipant
 from mikroroom.core.secrets import Password
 from mikroroom.protocol.codes import ErrorCode, Refusal
 

@@ -5,21 +5,11 @@ Whether the actor may is asked before, in ``rules``.
 
 from typing import assert_never
 
+from mikroroom.core.announcements import announce, show_waiting
+from mikroroom.core.door import admit, check_seat, depart, fill_seats, stop_waiting
 from mikroroom.core.effects import Close, Effects, send
 from mikroroom.core.happenings import in_room, in_waiting_room, moderated
-from mikroroom.core.room import (
-    Participant,
-    Policy,
-    Room,
-    WaitingParticipant,
-    admit,
-    announce,
-    check_seat,
-    depart,
-    fill_seats,
-    show_waiting,
-    stop_waiting,
-)
+from mikroroom.core.room import Participant, Policy, Room, WaitingParticipant
 from mikroroom.protocol import events, requests
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
 

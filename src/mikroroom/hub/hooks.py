@@ -66,8 +66,8 @@ class EventHook:
     async def stop(self) -> None:
         """See ``outside.Listener``."""
         telling, self._telling = self._telling, None
-        if telling is None:
-            return
+        if telling is None or telling.get_loop() is not asyncio.get_running_loop():
+            return  # what was under way has ended with its event loop
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_PATIENCE):
                 await self._is_idle.wait()

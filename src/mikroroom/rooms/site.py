@@ -71,6 +71,10 @@ class Site:
         """One room, with its people."""
         return read(self.ask("GET", code), RoomDetail)
 
+    def link(self, code: str, token: str) -> str:
+        """Where somebody with this invite is to go: the room page takes what follows the ``#``."""
+        return f"{self._url}/#{code}/{token}"
+
     def ask(
         self, method: str, *path: str, query: dict[str, Any] | None = None, body: dict[str, Any] | None = None
     ) -> bytes:

@@ -5,8 +5,9 @@ room that it changed: else a crash might leave the site with someone who, as the
 While the journal cannot write, there is nothing to agree with, and events are seen at once.
 """
 
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 from msgspec import Struct, structs
@@ -40,6 +41,21 @@ def retention_of(settings: Settings) -> Retention:
     )
 
 
+Place = tuple[int, int]
+
+# Before all that ever happened.
+BEGINNING: Place = (0, 0)
+
+
+def is_whole(since: Place, began: Place, forgotten: Place) -> bool:
+    """Whether all that came after ``since`` is still kept: ``forgotten`` is the newest that is not.
+
+    What came before a chronicle ``began`` may have been lost with a former one. Who has never heard of
+    anything (``BEGINNING``) misses nothing of that.
+    """
+    return since >= forgotten and (since == BEGINNING or since >= began)
+
+
 class Row(Struct, array_like=True):
     """A room event as it stands in the file: its id as two numbers, its JSON, whether the site is owed it."""
 
@@ -57,7 +73,7 @@ class Changes(Struct):
 
     rows: list[Row]
     settled: list[str]
-    forgotten: tuple[int, int]
+    forgotten: Place
 
 
 class MemoryChronicle:
@@ -66,8 +82,10 @@ class MemoryChronicle:
     def __init__(self, retention: Retention, wall: Callable[[], int]) -> None:
         self._retention = retention
         self._wall = wall
-        self._last = (0, 0)
-        self._forgotten = (0, 0)
+        self._began: Place = (wall(), 0)
+        # No event is older than the chronicle, wherever the clock is set.
+        self._last: Place = (self._began[0], -1)
+        self._forgotten = BEGINNING
         self._kept: deque[RoomEvent] = deque()
         self._owed: dict[str, RoomEvent] = {}
         self._changed: Callable[[], None] | None = None
@@ -95,18 +113,18 @@ class MemoryChronicle:
 
     async def excerpt(self, after: str | None, limit: int) -> Excerpt:
         """See ``port.Chronicle``."""
-        since = (0, 0) if after is None else place(after)
-        newer = len(self._kept)
-        for event in reversed(self._kept):
-            if place(event.id) <= since:
-                break
-            newer -= 1
+        since = BEGINNING if after is None else place(after)
+        newer = bisect_right(self._kept, since, key=lambda event: place(event.id))
         events = list(islice(self._kept, newer, newer + limit))
-        return Excerpt(events, is_complete=since >= self._forgotten)
+        return Excerpt(events, is_whole(since, self._began, self._forgotten))
 
     async def owed(self, limit: int) -> Owed:
         """See ``port.Chronicle``."""
         return Owed(list(islice(self._owed.values(), limit)), len(self._owed))
+
+    async def all_owed(self) -> list[RoomEvent]:
+        """See ``port.Chronicle``."""
+        return list(self._owed.values())
 
     async def settle(self, ids: Sequence[str]) -> None:
         """See ``port.Chronicle``."""
@@ -144,11 +162,15 @@ class MemoryChronicle:
         """Whether there is anything to write."""
         return bool(self._unwritten or self._settled)
 
-    def load(self, rows: Iterable[Row]) -> None:
+    def load(self, rows: Sequence[Row]) -> None:
         """Take in what was in the file at the start. What has been noted since comes after it."""
         if self._is_loaded or not self._retention.is_wanted:
             return
         self._is_loaded = True
+        # Of what the site is owed some may be kept for that alone, and others of their time not any more.
+        first = next((row for row in rows if not row.is_owed), next(iter(rows), None))
+        if first is not None:
+            self._began = first.milliseconds, first.number
         newer, self._kept = self._kept, deque()
         owed, self._owed = self._owed, {}
         for row in rows:
@@ -162,8 +184,8 @@ class MemoryChronicle:
             self._keep(event)
         self._owed |= owed
         # Whatever stands in the file is older than what was not written to it.
-        first = next(iter(self._unwritten), None)
-        if first is not None and not self._seen and place(first.id) <= self._last:
+        unwritten = next(iter(self._unwritten), None)
+        if unwritten is not None and not self._seen and place(unwritten.id) <= self._last:
             self._unwritten = [self._numbered(event) for event in self._unwritten]
 
     def rewrite(self) -> None:

@@ -281,6 +281,7 @@ class Journal:
             self._taken[code] = self._database.taken.get(code, {})
         if self._chronicle is not None:
             self._chronicle.load(self._database.chronicle)
+        self._database.chronicle = []
         if self._has_changes():
             self._flush_later()
         return rooms

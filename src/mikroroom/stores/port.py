@@ -182,6 +182,9 @@ class Chronicle(Protocol):
     async def owed(self, limit: int) -> Owed:
         """What the site is still to be told, at most so many. Raises as ``excerpt``."""
 
+    async def all_owed(self) -> list[RoomEvent]:
+        """All that the site is still to be told: it may be much. Raises as ``excerpt``."""
+
     async def settle(self, ids: Sequence[str]) -> None:
         """The site has been told these, or need not be. Raises as ``excerpt``."""
 

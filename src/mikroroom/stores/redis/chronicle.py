@@ -13,7 +13,7 @@ from msgspec import structs
 from mikroroom.core.chronicle import RoomEvent, place
 from mikroroom.core.effects import Happened
 from mikroroom.protocol.codes import ErrorCode, Refusal
-from mikroroom.stores.chronicle import Retention
+from mikroroom.stores.chronicle import BEGINNING, Retention, is_whole
 from mikroroom.stores.port import Excerpt, Owed
 from mikroroom.stores.redis.record import Entry, Step
 from mikroroom.stores.redis.wire import OutOfReach, Refused, Reply
@@ -21,7 +21,8 @@ from mikroroom.stores.redis.wire import OutOfReach, Refused, Reply
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(RoomEvent).decode
 
-# How many are taken out of the outbox by one command.
+# How many are taken out of the outbox by one command, and how many of a long one are read: Redis does nothing
+# else meanwhile.
 _TOGETHER = 500
 
 
@@ -42,15 +43,27 @@ class RedisChronicle:
 
     async def excerpt(self, after: str | None, limit: int) -> Excerpt:
         """See ``port.Chronicle``."""
-        since = (0, 0) if after is None else place(after)
-        forgotten, entries = await self._ask("chronicle", "chronicle", f"{since[0]}-{since[1] + 1}", limit)
-        is_complete = since >= place(forgotten.decode()) and bool(self._retention.kept)
-        return Excerpt(_events(entries), is_complete)
+        since = BEGINNING if after is None else place(after)
+        began, forgotten, entries = await self._ask(
+            "chronicle", "chronicle", f"{since[0]}-{since[1] + 1}", limit
+        )
+        is_complete = is_whole(since, place(began.decode()), place(forgotten.decode()))
+        return Excerpt(_events(entries), is_complete and bool(self._retention.kept))
 
     async def owed(self, limit: int) -> Owed:
         """See ``port.Chronicle``."""
         total, entries = await self._ask("chronicle", "outbox", "-", limit)
         return Owed(_events(entries), total)
+
+    async def all_owed(self) -> list[RoomEvent]:
+        """See ``port.Chronicle``."""
+        waiting: list[RoomEvent] = []
+        since = "-"
+        while events := _events((await self._ask("chronicle", "outbox", since, _TOGETHER))[1]):
+            waiting += events
+            milliseconds, number = place(events[-1].id)
+            since = f"{milliseconds}-{number + 1}"
+        return waiting
 
     async def settle(self, ids: Sequence[str]) -> None:
         """See ``port.Chronicle``."""

@@ -11,8 +11,8 @@ Keys, each after the prefix, and each with an end:
 - ``workers``, all of them by the end of their lease; ``clock``, how their time differs from Redis' own.
 - ``active``, ``latent``, ``lingering``, the codes of such rooms; ``due``, of those with a deadline;
   ``people``, how many are connected in each; ``totals``.
-- ``chronicle`` and ``outbox``, streams of room events, kept and owed; ``forgotten``, the last one that was
-  kept once; ``courier``, the worker that tells the site.
+- ``chronicle`` and ``outbox``, streams of room events, kept and owed; ``began``, since when all are kept but
+  those up to ``forgotten``; ``courier``, the worker that tells the site.
 - For each client address ``connections``, ``rooms``, ``guesses``, and those ``away`` from it; ``returns`` of
   each participant; ``late``, tokens whose window has ended.
 """
@@ -77,6 +77,12 @@ class Entry(Struct, array_like=True):
     record: Raw
 
 
+class _Head(Struct, array_like=True):
+    """As much of an ``Entry`` as every version of this program understands."""
+
+    code: str
+
+
 class How(Struct):
     """What the script of a commit is told; see ``lua/commit.lua``. Versions are decimal; times are ms."""
 
@@ -107,11 +113,17 @@ _encoder = msgspec.msgpack.Encoder()
 _rooms = msgspec.msgpack.Decoder(Room)
 _records = msgspec.msgpack.Decoder(Record)
 _entries = msgspec.msgpack.Decoder(Entry)
+_heads = msgspec.msgpack.Decoder(_Head)
 
 encode = _encoder.encode
 decode_record = _records.decode
 decode_entry = _entries.decode
 decode_room = _rooms.decode
+
+
+def code_in(entry: bytes) -> str:
+    """Which room an entry is about, whatever else it says."""
+    return _heads.decode(entry).code
 
 
 def without_old(done: dict[str, int], workers: Iterable[str], origin: str, number: int) -> dict[str, int]:

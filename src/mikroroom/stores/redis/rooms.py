@@ -22,7 +22,7 @@ from mikroroom.stores.redis.copy import Copy, concerning
 from mikroroom.stores.redis.desk import Desk
 from mikroroom.stores.redis.link import Link
 from mikroroom.stores.redis.post import FarSide, Post
-from mikroroom.stores.redis.record import Entry, Homes, Step, decode_entry, decode_record, encode
+from mikroroom.stores.redis.record import Entry, Homes, Step, code_in, decode_entry, decode_record, encode
 from mikroroom.stores.redis.wire import OutOfReach, Refused
 
 log = logging.getLogger(__name__)
@@ -100,9 +100,17 @@ class Rooms:
             case "h":
                 self.arrivals.take(what, msgspec.msgpack.decode(said, type=Kept))
 
-    def committed_elsewhere(self, entry: bytes) -> None:
-        """A commit of another worker."""
-        self._deliver(decode_entry(entry), None)
+    def committed_elsewhere(self, entry: bytes) -> str | None:
+        """A commit of another worker. Returns the code of the room if we do not know what it says."""
+        try:
+            known = decode_entry(entry)
+        except msgspec.ValidationError as error:
+            # A newer worker has done what only it can; see docs/scaling.md.
+            code = code_in(entry)
+            log.warning(Line("entry-unknown", room=code, problem=str(error)))
+            return code
+        self._deliver(known, None)
+        return None
 
     def committed_here(self, code: str, version: int) -> bool:
         """A commit of ours: what it was is at hand. Returns False where it is not any more."""
@@ -260,9 +268,11 @@ class Rooms:
             if any(home != self._worker for home in copy.record.homes.values()):
                 self._cut_off(copy, copy.record.homes)
 
-    async def compare(self, *, puts_back: bool) -> None:
-        """Find out at which version our rooms are in Redis; put them back there if need be."""
+    async def compare(self, codes: Collection[str] | None = None, *, puts_back: bool) -> None:
+        """Find out at which version our rooms are in Redis, or these; put them back there if need be."""
         for copy in list(self.copies.values()):
+            if codes is not None and copy.code not in codes:
+                continue
             with suppress(Refused, OutOfReach):
                 there = await (self.desk.put_back(copy) if puts_back else self.desk.fetch(copy.code))
                 if there is not None or not puts_back:

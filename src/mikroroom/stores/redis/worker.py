@@ -224,6 +224,8 @@ class Worker:
         if last is not None:
             self.inbox.go_on_from(last)
         log.warning(Line("redis-data-old", rooms=len(self.rooms.copies)))
+        # What has happened meanwhile is not in the chronicle: it begins anew with the next beat.
+        self.link.call(b"DEL", self.link.key("began"))
         self.rooms.lose_touch()
         self._do(self.rooms.compare(puts_back=True))
 
@@ -296,7 +298,8 @@ class Worker:
                     else:
                         self.rooms.hear(kind, code, what, said)
             case b"c":
-                self.rooms.committed_elsewhere(value)
+                if unknown := self.rooms.committed_elsewhere(value):
+                    self._do(self.rooms.compare((unknown,), puts_back=False))
             case b"o":
                 code, version = value.decode().split(" ")
                 if not self.rooms.committed_here(code, int(version)):

@@ -20,8 +20,10 @@ local beats = redis.call('HINCRBY', about, 'beats', 1)
 redis.call('PEXPIRE', inbox, patience)
 redis.call('PEXPIRE', about, patience)
 redis.call('ZADD', key('workers'), now + lease, me)
+-- What has happened before may have been forgotten with all else.
+redis.call('SET', key('began'), string.format('%d-0', now), 'NX')
 for _, name in ipairs({'workers', 'due', 'totals', 'people', 'active', 'latent', 'lingering', 'at:' .. me,
-    'chronicle', 'outbox', 'forgotten'}) do
+    'chronicle', 'outbox', 'began', 'forgotten'}) do
     redis.call('PEXPIRE', key(name), 172800000)
 end
 

@@ -115,11 +115,13 @@ for _, event in ipairs(how.events or {}) do
         keep(key('outbox'))
     end
 end
-local excess = how.events_kept and how.events_kept > 0 and redis.call('XLEN', key('chronicle')) - how.events_kept or 0
-if excess > 0 then
+local length = how.events_kept and how.events_kept > 0 and redis.call('XLEN', key('chronicle')) or 0
+-- Where far fewer are to be kept than there were, they go by and by: nobody waits for that.
+local excess = math.min(length - (how.events_kept or 0), 1000)
+if length > 0 and excess > 0 then
     local gone = redis.call('XRANGE', key('chronicle'), '-', '+', 'COUNT', excess)
     redis.call('SET', key('forgotten'), gone[#gone][1])
-    redis.call('XTRIM', key('chronicle'), 'MAXLEN', how.events_kept)
+    redis.call('XTRIM', key('chronicle'), 'MAXLEN', length - excess)
     keep(key('forgotten'))
 end
 
