@@ -327,3 +327,9 @@ async def test_a_meeting_is_held_on_any_of_uvicorns_protocols(serve: Serve, ws: 
         await ada.hears()
         await bob.says("chat", text="hello")
         assert (await ada.hears())["text"] == "hello"
+
+
+def test_rooms_keep_no_more_chat_than_a_client_can_take_at_once() -> None:
+    app = create_app(Settings(chat_history=1_000, max_outbox_bytes=65_536))
+    policy = app.state.hub._policy
+    assert (policy.chat_history, policy.chat_bytes) == (64, 5_461)

@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from mikroroom import sources
 from mikroroom.clock import steady_ms, wall_ms
 from mikroroom.core.addresses import networks
+from mikroroom.core.history import bounds
 from mikroroom.core.room import Policy
 from mikroroom.hooks import AuthorizeJoin, OnEvent
 from mikroroom.hub.hooks import EventHook
@@ -113,12 +114,14 @@ def _routes(settings: Settings, *, is_strict: bool) -> Sequence[BaseRoute]:
 
 
 def _policy(settings: Settings) -> Policy:
+    chat_history, chat_bytes = bounds(settings.chat_history, settings.max_outbox_bytes)
     return Policy(
         latent_age=int(settings.latent_room_age * 1_000),
         resume_window=int(settings.resume_window * 1_000),
         kick_wait=int(settings.kick_wait * 1_000),
         max_waiting=settings.max_waiting,
-        chat_history=settings.chat_history,
+        chat_history=chat_history,
+        chat_bytes=chat_bytes,
     )
 
 

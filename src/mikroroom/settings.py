@@ -195,7 +195,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     chat_history: Annotated[
         int,
         _about(
-            "Chat messages that a room keeps for those who come later, 64 KiB at most; 0 keeps none",
+            "Chat messages that a room keeps for those who come later, 64 KiB at most, less where "
+            "`max_outbox_bytes` is below 1 MiB; 0 keeps none",
             ge=0,
             le=1000,
         ),

@@ -82,6 +82,7 @@ async def test_who_comes_on_another_worker_while_all_chat_has_each_message_once(
         assert are_whole(everyone, speakers)
         assert [error for person in everyone for error in (*person.wrongs, *person.errors)] == []
         await all_go(everyone)
+        await cluster.counts(rooms=0, participants=0)
         # The next meeting reads nothing of this one.
         dora = await reader("Dora", second, isHost=True)
         assert dora.shown == {}

@@ -6,7 +6,7 @@ from mikroroom.core.administration import Change, change_room, end_meeting, remo
 from mikroroom.core.bans import MAX_BANS, Ban, Banishment, lift_ban, valid_bans
 from mikroroom.core.grants import Grant
 from mikroroom.core.secrets import digest_token
-from mikroroom.protocol import events
+from mikroroom.protocol import events, requests
 from mikroroom.protocol.codes import ErrorCode
 
 from .stage import KICK_WAIT, TOKEN, Stage, locked_meeting, meeting, sealed
@@ -120,6 +120,19 @@ def test_who_is_no_moderator_any_more_is_known_to_all() -> None:
     assert stage.heard() == {"ada": ["participant-updated bob"], "bob": ["participant-updated bob"]}
     with stage.refuses(ErrorCode.UNAUTHORIZED):
         stage.locks("bob")
+
+
+def test_who_is_no_moderator_any_more_can_end_what_it_records() -> None:
+    stage = meeting("ada", "bob")
+    stage.acts_on("ada", "bob", "make-moderator")
+    stage.does("bob", requests.StartRecording())
+    stage.is_done(set_moderator(stage.room, "bob", is_moderator=False))
+    stage.heard()
+    stage.does("bob", requests.StopRecording())
+    assert stage.hears("ada") == ["recording-stopped bob by bob"]
+    for request in (requests.StopRecording(), requests.StartRecording()):
+        with stage.refuses(ErrorCode.UNAUTHORIZED):
+            stage.does("bob", request)
 
 
 def test_who_was_granted_to_moderate_and_is_no_moderator_any_more_is_the_last_to_be_host() -> None:

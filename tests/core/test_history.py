@@ -9,6 +9,7 @@ from mikroroom.core.history import (
     ChatLine,
     History,
     add_line,
+    bounds,
     last_stamp,
     live,
     recalled,
@@ -54,6 +55,23 @@ def test_one_line_that_is_as_large_as_all_may_be_stays_alone() -> None:
     history = history_of(said(1), said(2))
     add_line(history, said(3, HISTORY_BYTES), 1_000)
     assert times(history) == [3]
+
+
+@pytest.mark.parametrize("outbox", [1_024, 65_536, 262_144, 1_048_576])
+@pytest.mark.parametrize("text", ["x", "\x01" * 4_000, "é" * 250])
+def test_all_that_is_kept_can_be_told_to_one_client(outbox: int, text: str) -> None:
+    history = History()
+    most, most_bytes = bounds(1_000, outbox)
+    for number in range(1_500):
+        who = f"{number:036}"
+        line = ChatLine(f"{10**12 + number}-{who}", who, "A", text, None, 10**12, len(text.encode()) + 1)
+        add_line(history, line, most, most_bytes)
+    told = sum(len(encode(recalled("ABC123", line))) for line in history.lines)
+    assert told < outbox * 0.9
+
+
+def test_where_much_may_wait_for_a_client_the_bounds_are_those_of_always() -> None:
+    assert bounds(1_000, 1_048_576) == (1_000, HISTORY_BYTES)
 
 
 @pytest.mark.parametrize(("most", "left"), [(0, []), (1, [3]), (3, [1, 2, 3]), (9, [1, 2, 3])])

@@ -457,7 +457,8 @@ class History(RuleBasedStateMachine):
         room = self.stage.room
         if name not in room.participants:
             return ErrorCode.NOT_IN_ROOM
-        if name not in room.moderators() and not isinstance(request, EVERYONES):
+        ends_its_own = isinstance(request, requests.StopRecording) and name in room.recorders
+        if name not in room.moderators() and not isinstance(request, EVERYONES) and not ends_its_own:
             return ErrorCode.UNAUTHORIZED
         match request:
             case requests.AdmitUser(target) | requests.RejectUser(target) if target not in room.waiting:

@@ -636,3 +636,19 @@ async def test_people_on_a_server_are_reached(serve: Callable[..., Awaitable[str
         assert isinstance(await ada.receive(), events.RejectUser)
         with pytest.raises(DisconnectedError):
             await ada.receive()
+
+
+async def test_a_creator_sets_no_more_passwords_than_it_could_make_rooms(app_with: AppWith) -> None:
+    app = app_with(admin_token=TOKEN, rooms_per_minute=3)
+    creator = bearer(await made(app))
+    async with visit(app, PEOPLE) as client:
+        answers = [
+            (await client.patch(ROOM, headers=who, json=change)).status_code
+            for who, change in [
+                *[(creator, {"password": "sesame"})] * 3,
+                (creator, {"password": None}),
+                (creator, {"isLocked": True}),
+                (ADMIN, {"password": "sesame"}),
+            ]
+        ]
+    assert answers == [200, 200, 429, 200, 200, 200]

@@ -33,7 +33,7 @@ def say(room: Room, speaker_id: str, request: requests.Chat, stamp: int, policy:
         stamp,
         sum(len(written.encode()) for written in (speaker.name, request.text, request.reply_to or "")),
     )
-    add_line(room.chat, line, policy.chat_history)
+    add_line(room.chat, line, policy.chat_history, policy.chat_bytes)
     return send(room.participants, live(room.code, line))
 
 

@@ -10,6 +10,11 @@ from mikroroom.protocol.events import Chat
 # Bytes (UTF-8) that people may have written in all that one room keeps. How many lines is a setting.
 HISTORY_BYTES = 65_536
 
+# As it is told, a line is a third of this around what people have written; and a byte of that may be written
+# in six (a control character, RFC 8259, 7).
+LINE_BYTES = 1_024
+LONGEST_ESCAPE = 6
+
 
 class ChatLine(Struct):
     """Something that was said to the room (R15). ``name`` is what its sender was called then.
@@ -33,17 +38,25 @@ class History(Struct):
     size: int = 0
 
 
-def add_line(history: History, line: ChatLine, most: int) -> None:
+def bounds(most: int, outbox: int) -> tuple[int, int]:
+    """How many lines may be kept, and bytes, where ``outbox`` bytes may wait for one client.
+
+    Whoever comes is told all of it at once, and is to be able to take it.
+    """
+    return min(most, outbox // LINE_BYTES), min(HISTORY_BYTES, outbox // (2 * LONGEST_ESCAPE))
+
+
+def add_line(history: History, line: ChatLine, most: int, most_bytes: int = HISTORY_BYTES) -> None:
     """Keep a line; forget the oldest where there are more than ``most``, or more bytes than may be."""
     history.lines.append(line)
     history.size += line.size
-    shorten(history, most)
+    shorten(history, most, most_bytes)
 
 
-def shorten(history: History, most: int) -> None:
+def shorten(history: History, most: int, most_bytes: int = HISTORY_BYTES) -> None:
     """Forget the oldest lines beyond the bounds."""
     lines, size, surplus = history.lines, history.size, 0
-    while len(lines) - surplus > most or size > HISTORY_BYTES:
+    while len(lines) - surplus > most or size > most_bytes:
         size -= lines[surplus].size
         surplus += 1
     del lines[:surplus]

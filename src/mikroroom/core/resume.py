@@ -99,7 +99,7 @@ def restore(room: Room, now: int, policy: Policy) -> Effects:
     Nobody is told that the others are suspended: they were told before, or will hear all anew.
     """
     room.suspended.clear()
-    shorten(room.chat, policy.chat_history)  # it may be a lower one now
+    shorten(room.chat, policy.chat_history, policy.chat_bytes)  # it may be a lower one now
     # The clock may be another one.
     room.kicked = {address: min(until, now + policy.kick_wait) for address, until in room.kicked.items()}
     room.bans = restored(room.bans, now)

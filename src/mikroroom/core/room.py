@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 from mikroroom.core.bans import Ban
 from mikroroom.core.grants import GrantedRole
-from mikroroom.core.history import History
+from mikroroom.core.history import HISTORY_BYTES, History
 from mikroroom.core.invites import Invite
 from mikroroom.core.secrets import Password
 
@@ -22,6 +22,7 @@ class Policy(Struct, frozen=True):
     max_waiting: int
     chat_history: int = 0
     """How many chat messages a room keeps for those who come later; 0 is none."""
+    chat_bytes: int = HISTORY_BYTES
 
     @property
     def resume_seconds(self) -> int | float:

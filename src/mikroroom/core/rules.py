@@ -37,9 +37,14 @@ def act(room: Room, actor_id: str, request: requests.Message, now: int, policy: 
     actor = room.participants.get(actor_id)
     if actor is None:
         raise Refusal(ErrorCode.NOT_IN_ROOM, "Join a room first")
-    if role is Role.MODERATOR and not actor.is_moderator:
+    if role is Role.MODERATOR and not actor.is_moderator and not _ends_recording(room, actor, request):
         raise Refusal(ErrorCode.UNAUTHORIZED, "Only moderators may do this")
     return verb(room, actor, request, now, policy)
+
+
+def _ends_recording(room: Room, actor: Participant, request: requests.Message) -> bool:
+    """Whoever began to record as a moderator can end it as none, or it would seem to for ever."""
+    return isinstance(request, requests.StopRecording) and actor.id in room.recorders
 
 
 def moderates(request: requests.Message, actor_id: str) -> bool:

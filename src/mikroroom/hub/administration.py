@@ -40,11 +40,15 @@ class Forbidden(Refusal):
 
 
 class Throttled(Refusal):
-    """Too many wrong tokens came from an address (R30): for ``wait`` milliseconds none is looked at."""
+    """An address asks for too much (R30), and gets nothing of it for ``wait`` milliseconds.
 
-    def __init__(self, wait: int) -> None:
-        super().__init__(ErrorCode.RATE_LIMITED, "Too many wrong tokens; try again in a minute")
+    ``told`` is how the log calls that: wrong tokens, unless it is something else.
+    """
+
+    def __init__(self, wait: int, told: str = "guesses-limited") -> None:
+        super().__init__(ErrorCode.RATE_LIMITED, "Too many requests; try again in a minute")
         self.wait = wait
+        self.told = told
 
 
 class Authority(NamedTuple):
@@ -125,12 +129,14 @@ class Administration:
         """Change password, size or lock. Returns the room as it is then.
 
         Raises:
+            Throttled: a creator sets one password after the other.
             Refusal: INVALID_MESSAGE for a ``maxParticipants`` over the ceiling; SERVER_ERROR when too many
                 passwords are being hashed.
         """
         self._lobby.check_size(asked.max_participants or None)
         password = None
         if asked.password:
+            await self._check_pace(by)
             password = await self._lobby.seal(asked.password, by.address)
         change = verbs.Change(
             UNSET if asked.password is UNSET else password, asked.max_participants, asked.is_locked
@@ -221,6 +227,12 @@ class Administration:
         """Nobody can come in by an invite any more. Raises Refusal: TARGET_NOT_FOUND."""
         await self._do(by, code, lambda room, now: revoke_invite(room, invite_id), _nothing)
         _tell(by, code, "revoke", invite_id)
+
+    async def _check_pace(self, by: Authority) -> None:
+        """A hash costs as much here as where a room is made, and anybody can be a creator."""
+        wait = await self._counts.take_room(by.address) if by.by == "creator" else 0
+        if wait:
+            raise Throttled(wait, "rooms-limited")
 
     async def _look(self, by: Authority, code: str, show: Callable[[Room, int], T]) -> T:
         return await self._do(by, code, lambda room, now: [], show)

@@ -264,7 +264,7 @@ def _refused(refusal: Refusal, hub: Hub, address: str) -> Response:
     hub.meters.refusals[refusal.code] += 1
     match refusal:
         case Throttled():
-            hub.limits.tell("guesses-limited", hub.clock(), address=address)
+            hub.limits.tell(refusal.told, hub.clock(), address=address)
             return too_many(refusal.wait)
         case Forbidden():
             return error(403, refusal.message)
