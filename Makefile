@@ -7,7 +7,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help run test lint format bench pictures wheel lock clean
+.PHONY: help run test lint format bench pictures contracts wheel lock clean
 
 help:  ## List the targets
 	@sed -nE 's/^([a-z]+):.*  ## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -35,6 +35,9 @@ bench: $(VENV)/.dev  ## Measure how fast it is, in ten minutes; rougher with mak
 
 pictures: $(VENV)/.dev  ## Draw the pictures of the room page anew
 	@$(BIN)/python -m tests.web.pictures
+
+contracts: $(VENV)/.dev  ## Make the documents and types in docs/contracts anew
+	@$(BIN)/python -m mikroroom.contracts
 
 wheel: $(VENV)/.run  ## Build dist/mikroroom-VERSION-py3-none-any.whl
 	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,6 +35,23 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "house: a choice of this server where the rules are silent; not asked of a --base-url"
     )
+
+
+@pytest.fixture(autouse=True)
+def contract(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What servers of ours say to the conformance suite is held to their own documents.
+
+    It is done from here because that suite knows nothing of ours, and stays so.
+    """
+    if is_listened_to(request.path, request.config.getoption("--base-url")):
+        from tests.contracts.listening import listen_in  # noqa: PLC0415 - of ours
+
+        listen_in(monkeypatch)
+
+
+def is_listened_to(test: Path, base_urls: list[str]) -> bool:
+    """Whether this test of the suite is about servers of ours."""
+    return not base_urls and Path(__file__).parent / "conformance" in test.parents
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple, Self
@@ -52,6 +53,7 @@ class Receiver:
         self.mood: Mood = lambda _: OK
         self.hangs = asyncio.Event()
         """Whoever waits for it is answered no more."""
+        self.tls: ssl.SSLContext | None = None
         self._secret = secret
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -61,7 +63,7 @@ class Receiver:
     @property
     def url(self) -> str:
         """Where it is."""
-        return f"http://127.0.0.1:{self.port}/meetings?of=ours"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}/meetings?of=ours"
 
     async def __aenter__(self) -> Self:
         await self.opens()
@@ -72,7 +74,7 @@ class Receiver:
 
     async def opens(self) -> None:
         """Listen."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self.tls)
 
     async def shuts(self) -> None:
         """Listen no more, and hang up."""

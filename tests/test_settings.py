@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mikroroom.settings import MASK, OPTIONS, Settings, SettingsError, load, settings_table
+from mikroroom.settings import MASK, OPTIONS, Settings, SettingsError, settings_table
+from mikroroom.sources import load
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -113,6 +114,7 @@ def test_a_path_from_home_is_found_there(monkeypatch: pytest.MonkeyPatch, tmp_pa
         ("join_timeout", "0"),
         ("max_participants", "1001"),
         ("log_level", "loud"),
+        ("webhook_events", "room.started,room.stopped"),
         ("log_format", "JSON"),
         ("root_path", "/"),
         ("root_path", "/meet/"),
@@ -214,6 +216,10 @@ def test_a_value_on_two_lines_is_told_on_one() -> None:
     [
         ({"tls_key": __file__}, f"--tls-key {__file__}: must be given together with tls_certificate"),
         ({"tls_certificate": __file__}, f"--tls-certificate {__file__}: must be given together with tls_key"),
+        (
+            {"webhook_url": "https://example.org/"},
+            "--webhook-url ********: must be given together with webhook_secret",
+        ),
         (
             {"workers": "2"},
             "--workers 2: must be 1, or given together with redis_url: workers share their rooms in Redis",
@@ -355,3 +361,29 @@ def test_every_setting_tells_what_it_is_and_what_is_allowed(field: str) -> None:
 
 def test_the_readme_shows_the_settings_as_they_are() -> None:
     assert settings_table() in README.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://[::1", "https://example.org:99999/", "https://:80/", "https://h:0/"]
+)
+def test_url_of_a_webhook_that_leads_nowhere_is_refused(url: str) -> None:
+    lines = refusal({"webhook_url": url, "webhook_secret": f"whsec_{'A' * 32}"})
+    assert lines[0].startswith("--webhook-url ********: must be nothing, or a URL such as ")
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["sesame", "whsec_c2hvcnQ=", f"whsec_{'A' * 33}", f"whsec_{'A' * 88}", f"whsec_{'A' * 32},whsec_"],
+)
+def test_secret_of_a_webhook_that_is_no_key_is_refused(secret: str) -> None:
+    (line,) = refusal({"webhook_secret": secret})
+    assert line.startswith("--webhook-secret ********: must be `whsec_` and ")
+
+
+def test_several_secrets_and_types_of_webhooks_are_accepted() -> None:
+    flags = {
+        "webhook_url": "http://site:8000/meetings?key=7",
+        "webhook_secret": f"whsec_{'A' * 32}, whsec_{'B' * 86}==",
+        "webhook_events": "room.started, room.ended",
+    }
+    assert load(flags, {})[0].webhook_events == ("room.started", "room.ended")

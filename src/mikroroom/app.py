@@ -1,6 +1,6 @@
 """The wiring, and nothing else: settings in, an ASGI application out."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from random import SystemRandom
 from typing import Any, cast
@@ -8,9 +8,9 @@ from typing import Any, cast
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from mikroroom import settings as configuration
+from mikroroom import sources
 from mikroroom.clock import steady_ms, wall_ms
 from mikroroom.core.addresses import networks
 from mikroroom.core.room import Policy
@@ -26,6 +26,7 @@ from mikroroom.stores.memory import MemoryStore
 from mikroroom.stores.port import Store
 from mikroroom.transport import administration, http
 from mikroroom.transport.chronicle import list_events
+from mikroroom.transport.contracts import CONTRACTS, Contracts
 from mikroroom.transport.direct import DirectPath
 from mikroroom.transport.headers import AnswerHeaders
 from mikroroom.transport.metrics import Metrics, metrics
@@ -52,15 +53,8 @@ def create_app(
         ImportError: Redis is to be used, and its client is not installed (the extra ``redis``).
     """
     if settings is None:
-        settings, _ = configuration.load()
-    policy = Policy(
-        latent_age=int(settings.latent_room_age * 1_000),
-        resume_window=int(settings.resume_window * 1_000),
-        kick_wait=int(settings.kick_wait * 1_000),
-        max_waiting=settings.max_waiting,
-        chat_history=settings.chat_history,
-    )
-    meters = Meters()
+        settings, _ = sources.load()
+    policy, meters = _policy(settings), Meters()
     store = _store(settings, policy, meters)
     hub = Hub(
         settings,
@@ -72,8 +66,6 @@ def create_app(
         outside=_outside(settings, store, meters, on_event),
     )
 
-    make_room = administration.create_room if hub.doorkeeper.is_strict else http.create_room
-
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         hub.start()
@@ -83,19 +75,7 @@ def create_app(
             await hub.stop()
 
     app = Starlette(
-        routes=[
-            Route("/", http.index),
-            Route("/health", http.health),
-            Route("/ready", http.ready),
-            Route("/config", http.config),
-            *([Route("/metrics", metrics)] if settings.metrics == "on" and not settings.metrics_port else []),
-            Route("/api/rooms", make_room, methods=["POST"]),
-            *administration.administration_routes(settings, {"/api/events": list_events}),
-            Route("/web/{path:path}", web_file),
-            Route("/ws", http.upgrade_required),
-            WebSocketRoute("/ws", SignalingEndpoint),
-            WebSocketRoute("/{path:path}", nowhere),
-        ],
+        routes=_routes(settings, is_strict=hub.doorkeeper.is_strict),
         middleware=[
             Middleware(DirectPath, is_wanted=settings.direct_path == "auto"),
             Middleware(AnswerHeaders, allowed_origins=settings.allowed_origins, root_path=settings.root_path),
@@ -109,7 +89,37 @@ def create_app(
     app.state.trusted = networks(settings.trusted_proxies)
     app.state.metrics = Metrics(hub)
     app.state.web = WebFiles(settings.web)
+    app.state.contracts = Contracts(settings, app.routes)
     return app
+
+
+def _routes(settings: Settings, *, is_strict: bool) -> Sequence[BaseRoute]:
+    """``is_strict``: who may join is decided, and so it must be who may make rooms."""
+    create_room = administration.create_room if is_strict else http.create_room
+    return [
+        Route("/", http.index),
+        Route("/health", http.health),
+        Route("/ready", http.ready),
+        Route("/config", http.config),
+        *([Route("/metrics", metrics)] if settings.metrics == "on" and not settings.metrics_port else []),
+        Route("/api/rooms", create_room, methods=["POST"]),
+        *administration.administration_routes(settings, {"/api/events": list_events}),
+        Route("/web/{path:path}", web_file),
+        *(CONTRACTS if settings.contracts == "on" else []),
+        Route("/ws", http.upgrade_required),
+        WebSocketRoute("/ws", SignalingEndpoint),
+        WebSocketRoute("/{path:path}", nowhere),
+    ]
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        latent_age=int(settings.latent_room_age * 1_000),
+        resume_window=int(settings.resume_window * 1_000),
+        kick_wait=int(settings.kick_wait * 1_000),
+        max_waiting=settings.max_waiting,
+        chat_history=settings.chat_history,
+    )
 
 
 def _store(settings: Settings, policy: Policy, meters: Meters) -> Store:

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from mikroroom import __version__, logs, serving, settings, supervisor, systemd
+from mikroroom import __version__, logs, serving, sources, supervisor, systemd
 from mikroroom.core.grants import GrantedRole
 from mikroroom.logs import Line
 from mikroroom.settings import CONFIG, OPTIONS, Option, Settings, SettingsError, shown
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return rooms.main(rest)
     flags = {name: value for name, value in vars(known).items() if name in OPTIONS or name == CONFIG}
     try:
-        chosen, sources = settings.load(
+        chosen, origins = sources.load(
             flags | _misspelt(parser, rest), defaults={"data_dir": _state_directory()}
         )
     except SettingsError as error:
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     if known.command == "serve":
         return serve(chosen)
-    print(_toml(chosen, sources) if known.toml else _table(chosen, sources))
+    print(_toml(chosen, origins) if known.toml else _table(chosen, origins))
     return 0
 
 
@@ -80,7 +80,7 @@ def _token(parser: argparse.ArgumentParser, known: argparse.Namespace, rest: Seq
     from mikroroom.hub.doorkeeper import JoinTokenKeys  # noqa: PLC0415
 
     try:
-        chosen, _ = settings.load({CONFIG: known.config} if known.config else {})
+        chosen, _ = sources.load({CONFIG: known.config} if known.config else {})
         keys = JoinTokenKeys(chosen).keys
         key = _signing_key(keys, known.key)
         token = mint(

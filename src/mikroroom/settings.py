@@ -5,13 +5,10 @@ and the README's table are all derived from its fields. What the settings are fo
 """
 
 import base64
-import difflib
 import ipaddress
-import os
-import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, get_args
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -24,8 +21,6 @@ CONFIG = "config"
 # Likewise of ours, and none of the server's settings: where ``mikroroom rooms`` finds the server.
 URL = "url"
 
-# Where a value comes from that only the command gives.
-SERVE_DEFAULT = "serve default"
 
 Origin = Annotated[str, Meta(pattern=r"^(\*|null|[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s]+)$")]
 StunUrl = Annotated[str, Meta(pattern=r"^stuns?:[^/?#\s]+$")]
@@ -54,6 +49,7 @@ WebSocketProtocol = Literal["auto", "picows", "stock"]
 DirectPath = Literal["auto", "off"]
 Web = Literal["room", "client", "off"]
 Metrics = Literal["on", "off"]
+Contracts = Literal["on", "off"]
 JoinTokens = Literal["optional", "required"]
 
 
@@ -89,6 +85,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "`off` neither"
         ),
     ] = "room"
+    contracts: Annotated[
+        Contracts,
+        _about("Whether `/docs`, `/openapi.json` and `/asyncapi.json` tell what can be asked and said"),
+    ] = "on"
     data_dir: Annotated[
         str,
         _about(
@@ -403,7 +403,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         problems = list(_out_of_bounds(self)) or [*_at_odds(self), *_at_odds_with_the_site(self)]
         if problems:
-            lines = [_refusal(_DEFAULTS, p.field, getattr(self, p.field), p.must) for p in problems]
+            lines = [
+                f"{p.field} = {told(p.field, getattr(self, p.field))}: must be {p.must}" for p in problems
+            ]
             raise SettingsError(lines, problems)
 
     def __repr__(self) -> str:
@@ -441,60 +443,6 @@ class SettingsError(ValueError):
         self.problems = tuple(problems)
 
 
-class _Layer(NamedTuple):
-    """One place where settings are written: its name, and what a setting and its value look like there."""
-
-    source: str
-    name: Callable[[Option], str]
-    line: Callable[[str, str], str]
-    entries: Mapping[str, Any]
-
-
-def load(
-    flags: Mapping[str, str] | None = None,
-    environ: Mapping[str, str] | None = None,
-    defaults: Mapping[str, Any] | None = None,
-) -> tuple[Settings, dict[str, str]]:
-    """Gather the settings: defaults, the TOML file, the environment, flags; the later the stronger.
-
-    ``flags`` go by field name, and ``config`` among them names the file; ``environ`` is the process's own if
-    None; ``defaults`` are the command's, where they differ from ours, and give way to what they are at odds
-    with. The second result tells where each value came from. Raises ``SettingsError`` with all problems at
-    once.
-    """
-    lines: list[str] = []
-    values: dict[str, Any] = {}
-    refused: set[str] = set()
-    owners = dict.fromkeys(OPTIONS, _DEFAULTS)
-    for layer in _layers(flags or {}, os.environ if environ is None else environ, defaults or {}, lines):
-        options = {layer.name(option): option for option in OPTIONS.values()}
-        for name, raw in layer.entries.items():
-            if name not in options:
-                lines.append(_unknown(layer, name, raw))
-                continue
-            option = options[name]
-            owners[option.field] = layer
-            try:
-                values[option.field] = _value(option, raw)
-            except msgspec.ValidationError:
-                refused.add(option.field)
-                lines.append(_refusal(layer, option.field, raw, option.allowed))
-    settings, problems = _checked(values)
-    unwanted = {problem.field for problem in problems if owners[problem.field].source == SERVE_DEFAULT}
-    if unwanted:
-        values = {field: value for field, value in values.items() if field not in unwanted}
-        owners |= dict.fromkeys(unwanted, _DEFAULTS)
-        settings, problems = _checked(values)
-    for problem in problems:
-        # A value refused above stands here at its default, and to be at odds with that is nobody's mistake.
-        if refused.isdisjoint({problem.field, *problem.beside}):
-            value = values.get(problem.field, OPTIONS[problem.field].default)
-            lines.append(_refusal(owners[problem.field], problem.field, value, problem.must))
-    if lines:
-        raise SettingsError(lines, problems)
-    return settings, {field: layer.source for field, layer in owners.items()}
-
-
 def shown(field: str, value: object) -> str:
     """``value`` as it may be shown: masked if the setting is secret, and on one line whatever it is."""
     if value and field in OPTIONS and OPTIONS[field].kind == "secret":
@@ -505,6 +453,11 @@ def shown(field: str, value: object) -> str:
     return text if text.isprintable() and text == text.strip() and len(text) <= 200 else repr(text[:200])
 
 
+def told(field: str, value: object) -> str:
+    """Likewise, where something is wrong with it: also of nothing there is something to see."""
+    return shown(field, value) or repr("")
+
+
 def settings_table() -> str:
     """The settings as a Markdown table, for the README."""
     rows = ["| Setting | Default | Allowed | Meaning |", "|---|---|---|---|"]
@@ -512,70 +465,6 @@ def settings_table() -> str:
         default = f"`{shown(field, option.default)}`" if option.default != type(option.default)() else ""
         rows.append(f"| `{field}` | {default} | {option.allowed} | {option.description} |")
     return "\n".join(rows) + "\n"
-
-
-def _layers(
-    flags: Mapping[str, str], environ: Mapping[str, str], defaults: Mapping[str, Any], lines: list[str]
-) -> Iterator[_Layer]:
-    """The places where settings are written, weakest first. What is wrong with a place goes to ``lines``."""
-    yield _DEFAULTS._replace(source=SERVE_DEFAULT, entries=defaults)
-    path = flags.get(CONFIG) or environ.get(PREFIX + CONFIG.upper())
-    if path:
-        entries = _file(path, lines)
-        yield _Layer(f"file {path}", _key, lambda name, value: f"{path}: {name} = {value}", entries)
-    entries = {k: v for k, v in environ.items() if k.startswith(PREFIX) and k not in _NO_SETTINGS}
-    yield _Layer("environment", lambda option: option.environment, "{}={}".format, entries)
-    entries = {_flag(field): value for field, value in flags.items() if field != CONFIG}
-    yield _Layer("flag", lambda option: option.flag, lambda name, value: f"{name} {value}".rstrip(), entries)
-
-
-def _key(option: Option) -> str:
-    return option.field
-
-
-def _file(path: str, lines: list[str]) -> dict[str, Any]:
-    try:
-        return tomllib.loads(Path(path).expanduser().read_text("utf-8"))
-    except OSError as error:
-        lines.append(f"{path}: cannot be read: {error.strerror}")
-    except (ValueError, RecursionError) as error:
-        lines.append(f"{path}: is not TOML: {error}")
-    except RuntimeError as error:  # a home directory that nobody has
-        lines.append(f"{path}: cannot be read: {error}")
-    return {}
-
-
-def _refusal(layer: _Layer, field: str, value: object, must: str) -> str:
-    return f"{layer.line(layer.name(OPTIONS[field]), shown(field, value) or repr(''))}: must be {must}"
-
-
-def _unknown(layer: _Layer, name: str, value: object) -> str:
-    if isinstance(value, dict):
-        return f"{layer.line(f'[{name}]', '…')}: unknown setting; the file is flat, without tables"
-    bare = name.removeprefix(PREFIX).strip("-").replace("-", "_").lower()
-    near = next(iter(difflib.get_close_matches(bare, OPTIONS, n=1)), "")
-    # A misspelt secret is a secret still.
-    words = ("secret", "credential", "pass", "token", "key", "auth", "redis", "url")
-    secret = any(word in bare for word in words)
-    hint = f"did you mean {layer.name(OPTIONS[near])}?" if near else "`mikroroom config` lists them all"
-    return f"{layer.line(name, MASK if secret else shown(near, value))}: unknown setting; {hint}"
-
-
-def _value(option: Option, raw: object) -> Any:
-    """``raw``, out of a file or as text, as the type of the field. Raises ``msgspec.ValidationError``."""
-    if isinstance(raw, str) and isinstance(option.default, tuple):
-        raw = [part.strip() for part in raw.split(",") if part.strip()]
-    if isinstance(raw, str) and option.kind == "path":
-        raw = os.path.expanduser(raw)
-    return msgspec.convert(raw, option.type, strict=not isinstance(raw, str))
-
-
-def _checked(values: Mapping[str, Any]) -> tuple[Settings, Sequence[Problem]]:
-    try:
-        settings = Settings(**values)
-    except SettingsError as error:
-        return Settings(), error.problems
-    return settings, list(_unreadable(settings))
 
 
 def _out_of_bounds(settings: Settings) -> Iterator[Problem]:
@@ -613,6 +502,8 @@ def _at_odds_with_the_site(settings: Settings) -> Iterator[Problem]:
     if settings.join_tokens == "required" and not (settings.join_token_secret or settings.join_token_keys):
         must = "given together with join_token_secret or join_token_keys"
         yield Problem("join_tokens", must, ("join_token_secret", "join_token_keys"))
+    if settings.webhook_url and not _is_url(settings.webhook_url):
+        yield Problem("webhook_url", OPTIONS["webhook_url"].allowed)
     if settings.webhook_url and not settings.webhook_secret:
         yield Problem("webhook_url", "given together with webhook_secret", ("webhook_secret",))
     if settings.webhook_secret and not all(map(_is_key, settings.webhook_secret.split(","))):
@@ -627,6 +518,14 @@ def _is_network(text: str) -> bool:
     return True
 
 
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def _is_key(secret: str) -> bool:
     try:
         key = base64.b64decode(secret.strip().removeprefix("whsec_"), validate=True)
@@ -635,14 +534,8 @@ def _is_key(secret: str) -> bool:
     return 24 <= len(key) <= 64
 
 
-def _unreadable(settings: Settings) -> Iterator[Problem]:
-    for field in ("tls_certificate", "tls_key", "join_token_keys"):
-        path = getattr(settings, field)
-        if path and not (os.access(path, os.R_OK) and Path(path).is_file()):
-            yield Problem(field, OPTIONS[field].allowed)
-
-
-def _flag(field: str) -> str:
+def flag_of(field: str) -> str:
+    """The flag of the command for it."""
     return "--" + field.replace("_", "-")
 
 
@@ -650,7 +543,7 @@ def _option(info: msgspec.structs.FieldInfo) -> Option:
     plain, meta = get_args(info.type)[:2]
     return Option(
         field=info.name,
-        flag=_flag(info.name),
+        flag=flag_of(info.name),
         environment=PREFIX + info.name.upper(),
         allowed=_allowed(plain, meta),
         default=info.default,
@@ -668,7 +561,3 @@ def _allowed(plain: Any, meta: Meta) -> str:
 
 
 OPTIONS: Mapping[str, Option] = {info.name: _option(info) for info in msgspec.structs.fields(Settings)}
-
-_NO_SETTINGS = {PREFIX + name.upper() for name in (CONFIG, URL)}
-
-_DEFAULTS = _Layer("default", _key, "{} = {}".format, {})

@@ -12,6 +12,7 @@ from tests.reliability.servers import Server
 
 from .cluster import LEASE, Cluster, freeze, thaw
 from .count import Count
+from .outside import TELLING, wrongs_outside
 from .people import Guest, all_see, soon, told
 
 WINDOW = 3
@@ -65,7 +66,7 @@ class Meeting:
 async def kills(folder: Path, faults: int, seed: int) -> Count:
     """Kill a worker, so many times, and start it again when all is well without it."""
     count = Count(faults=faults)
-    async with Cluster(folder, resume_window=WINDOW) as cluster:
+    async with Cluster(folder, resume_window=WINDOW, **TELLING) as cluster:
         for number in range(faults):
             victim = cluster.workers[number % len(cluster.workers)]
             meeting = Meeting(cluster, victim, seed + number)
@@ -96,6 +97,7 @@ async def kills(folder: Path, faults: int, seed: int) -> Count:
                 await person.vanishes()
             await cluster.counts(0, 0)
             await victim.starts()
+        count.wrongs += wrongs_outside(cluster)
     return count
 
 
@@ -138,7 +140,7 @@ async def _absences(
 ) -> Count:
     """A worker is gone for the others, and its clients are not; then it is back."""
     count = Count(faults=faults)
-    async with Cluster(folder, piped=range(3) if piped else (), resume_window=30) as cluster:
+    async with Cluster(folder, piped=range(3) if piped else (), resume_window=30, **TELLING) as cluster:
         for number in range(faults):
             victim = cluster.workers[number % len(cluster.workers)]
             meeting = Meeting(cluster, victim, seed + number)
@@ -173,6 +175,7 @@ async def _absences(
             await count.ends(cluster, meeting.everyone)
             await all_go(meeting.everyone)
             await cluster.counts(0, 0)
+        count.wrongs += wrongs_outside(cluster)
     return count
 
 

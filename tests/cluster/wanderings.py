@@ -13,6 +13,7 @@ from tests.reliability.restarts import Conversation, all_heard
 
 from .cluster import Cluster
 from .count import Count
+from .outside import TELLING, wrongs_outside
 from .people import Guest, are_one, soon
 
 ROOMS = 4
@@ -23,7 +24,7 @@ PASSING = 4
 async def histories(folder: Path, faults: int, seed: int) -> Count:
     """So many visits to rooms, with locks and raised hands: all who were there heard it all in one order."""
     count = Count()
-    async with Cluster(folder) as cluster:
+    async with Cluster(folder, **TELLING) as cluster:
         rooms = [
             [
                 Guest(f"S{n}", [worker], code=f"ROOM{room:02}", seed=seed)
@@ -55,6 +56,7 @@ async def histories(folder: Path, faults: int, seed: int) -> Count:
             count.wrongs += _differences(everyone)
             await all_go(people)
         await cluster.counts(0, 0)
+        count.wrongs += wrongs_outside(cluster)
     return count
 
 
@@ -114,7 +116,7 @@ async def moves(folder: Path, faults: int, seed: int) -> Count:
     """Cut so many connections, of one or several people at a time, who come back by any door."""
     count = Count(faults=faults)
     chance = random.Random(seed)
-    async with Cluster(folder) as cluster:
+    async with Cluster(folder, **TELLING) as cluster:
         people = [Guest(f"P{n}", [cluster.workers[n % 3]], repeats=bool(n % 2), seed=seed) for n in range(8)]
         for person in people:
             await person.comes(isHost=True, maxParticipants=20)
@@ -141,4 +143,5 @@ async def moves(folder: Path, faults: int, seed: int) -> Count:
         await count.ends(cluster, people)
         await all_go(people)
         await cluster.counts(0, 0)
+        count.wrongs += wrongs_outside(cluster)
     return count

@@ -13,6 +13,7 @@ import pytest
 
 from mikroroom.core.chat import say
 from mikroroom.core.chronicle import RoomEvent
+from mikroroom.core.door import Newcomer, join, leave, open_room
 from mikroroom.core.effects import (
     Close,
     Effect,
@@ -30,7 +31,7 @@ from mikroroom.core.effects import (
 )
 from mikroroom.core.grants import NO_GRANT, Grant
 from mikroroom.core.resume import Returner, forsake, lapse, lose, restore, resume
-from mikroroom.core.room import Newcomer, Policy, Room, join, leave, open_room
+from mikroroom.core.room import Policy, Room
 from mikroroom.core.rules import act
 from mikroroom.core.secrets import Password, digest_token
 from mikroroom.protocol import events, requests

@@ -139,6 +139,55 @@ def test_a_role_as_it_is_changes_nothing(name: str, is_moderator: bool) -> None:
     assert stage.heard() == {}
 
 
+def test_who_is_host_for_want_of_others_and_is_made_a_moderator_stays_one() -> None:
+    stage = Stage(is_precreated=True)
+    stage.joins("bob", grant=Grant(role="participant"))
+    stage.is_done(set_moderator(stage.room, "bob", is_moderator=True))
+    stage.joins("tom", grant=Grant(role="moderator"))
+    assert [
+        (person.id, person.is_host) for person in stage.room.participants.values() if person.is_moderator
+    ] == [
+        ("bob", True),
+        ("tom", False),
+    ]
+
+
+def test_a_moderator_made_from_outside_relieves_who_is_host_for_want_of_others() -> None:
+    stage = Stage(is_precreated=True)
+    stage.joins("bob", grant=Grant(role="participant"))
+    stage.joins("cleo", grant=Grant(role="participant"))
+    stage.heard()
+    stage.is_done(set_moderator(stage.room, "cleo", is_moderator=True))
+    assert stage.hears("bob") == ["participant-updated bob", "participant-updated cleo moderator host"]
+    assert stage.hears("cleo") == [
+        "participant-updated bob",
+        "moderator-action server cleo make-moderator",
+        "participant-updated cleo moderator host",
+    ]
+
+
+def test_a_ban_is_for_all_places_of_a_person() -> None:
+    stage = Stage(is_precreated=True, seats=3)
+    stage.joins("ada")
+    for name in ("eve", "eva"):
+        stage.joins(name, grant=Grant(subject="u-7"))
+    stage.locks("ada")
+    stage.joins("evi", grant=Grant(subject="u-7"))
+    stage.unlocks("ada")
+    assert stage.held == {"evi"}, "there is no seat"
+    stage.is_done(remove(stage.room, "eve", stage.now, stage.policy, Banishment("ban", 1_000)))
+    assert (set(stage.seated), stage.held) == ({"ada"}, set())
+    assert [message for message in stage.hears("evi") if message.startswith("closed")] == ["closed 4501"]
+
+
+def test_a_ban_of_a_person_without_a_name_for_it_is_for_one_place() -> None:
+    stage = Stage(is_precreated=True)
+    for name in ("ada", "eve", "eva"):
+        stage.joins(name)
+    stage.is_done(remove(stage.room, "eve", stage.now, stage.policy, Banishment("ban", 1_000)))
+    assert set(stage.seated) == {"ada", "eva"}
+
+
 def test_the_host_stays_a_moderator() -> None:
     stage = meeting("ada", "bob")
     with stage.refuses(ErrorCode.UNAUTHORIZED):

@@ -2,9 +2,9 @@
 
 import pytest
 
+from mikroroom.core.door import Newcomer, open_room
 from mikroroom.core.grants import Grant, fitting_name
 from mikroroom.core.invites import Invite, add_invite, is_invite, revoke_invite
-from mikroroom.core.room import Newcomer, open_room
 from mikroroom.core.secrets import digest_token
 from mikroroom.protocol.codes import CloseCode, ErrorCode
 
@@ -108,6 +108,24 @@ def test_a_participant_made_moderator_stays_one() -> None:
     assert powers(stage) == {"bob": "host"}
     stage.joins("cleo", grant=MODERATOR)
     assert powers(stage) == {"bob": "host", "cleo": "moderator"}
+
+
+def test_who_is_host_for_want_of_others_makes_no_moderators() -> None:
+    stage = Stage(is_precreated=True)
+    stage.joins("bob", grant=PARTICIPANT)
+    stage.joins("cleo")
+    for target in ("bob", "cleo"):
+        with stage.refuses(ErrorCode.UNAUTHORIZED):
+            stage.acts_on("bob", target, "make-moderator")
+    stage.joins("tom", grant=MODERATOR)
+    assert powers(stage) == {"tom": "host"}
+
+
+def test_a_creator_token_holds_beside_a_grant_to_take_part() -> None:
+    stage = Stage(is_precreated=True)
+    stage.joins("bob", grant=PARTICIPANT, token=TOKEN)
+    stage.joins("tom", grant=MODERATOR)
+    assert powers(stage) == {"bob": "host", "tom": "moderator"}
 
 
 def test_the_next_host_is_rather_somebody_without_a_grant() -> None:

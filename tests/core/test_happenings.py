@@ -1,8 +1,9 @@
 """What those outside are told, verb by verb."""
 
 from mikroroom.core.chronicle import Person
+from mikroroom.core.door import Newcomer, admit, join, open_room
 from mikroroom.core.grants import Grant
-from mikroroom.core.room import Newcomer, Policy, Room, admit, join, open_room
+from mikroroom.core.room import Policy, Room
 from mikroroom.core.secrets import digest_token
 from mikroroom.protocol import requests
 

@@ -55,6 +55,17 @@ def test_a_name_is_made_to_fit() -> None:
     assert RING.read(minted(name="\t"), CODE, NOW).name is None
 
 
+def test_half_a_character_is_left_out_of_a_name_and_refused_in_a_subject() -> None:
+    assert RING.read(signed(name="Ada\ud83d"), CODE, NOW).name == "Ada"
+    for subject in ("u-\ud83d", "u" * 257):
+        assert not refusal(signed(sub=subject)).is_guess
+    assert RING.read(signed(sub="u" * 256), CODE, NOW).subject
+
+
+def test_an_empty_subject_is_nobody_in_particular() -> None:
+    assert RING.read(signed(sub=""), CODE, NOW).subject is None
+
+
 def test_the_room_is_one_or_any_and_letters_are_letters() -> None:
     assert RING.read(minted(code="abc234"), CODE, NOW).role
     assert RING.read(signed(room="abc234"), CODE, NOW).role

@@ -3,8 +3,9 @@
 import msgspec
 import pytest
 
+from mikroroom.core.door import Newcomer, open_room
 from mikroroom.core.effects import Resumed, Send
-from mikroroom.core.room import Newcomer, Policy, Room, open_room
+from mikroroom.core.room import Policy, Room
 from mikroroom.core.secrets import digest_token
 from mikroroom.protocol import events, requests
 from mikroroom.protocol.codes import ErrorCode

@@ -21,7 +21,8 @@ from websockets.exceptions import InvalidHandshake
 
 from mikroroom.client import Client, Resumed
 from mikroroom.protocol import events
-from mikroroom.settings import OPTIONS, load
+from mikroroom.settings import OPTIONS
+from mikroroom.sources import load
 
 PATIENCE = 30.0
 UNITS = Path(__file__).parents[2] / "deploy" / "systemd"

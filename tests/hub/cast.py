@@ -319,7 +319,7 @@ class House:
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             deciding = [person.session._deciding for person in self.people if person.session._deciding]
-            if len(deciding) == self.hashing.held and not self.hub._partings:
+            if len(deciding) == self.hashing.held and not self.hub._losses._under_way:
                 return
 
     def active_rooms(self) -> int:

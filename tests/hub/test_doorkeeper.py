@@ -5,8 +5,10 @@ import json
 import logging
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,6 +130,16 @@ async def test_who_comes_too_early_with_a_token_does_not_guess(house_with: House
     assert (await answer(house, bob, token=token()))["type"] == "participant-joined"
 
 
+async def test_who_may_make_rooms_and_has_made_too_many_does_not_guess(house_with: HouseWith) -> None:
+    house = house_with(join_token_secret=SECRET, rooms_per_minute=1, guesses_per_minute=1)
+    ada, bob, cleo = (house.arrives(name, HERE) for name in ("Ada", "Bob", "Cleo"))
+    assert (await answer(house, ada, token=token(role="host")))["isHost"]
+    for _ in range(3):
+        bob.joins("ZZZZZZ", token=token("ZZZZZZ", role="host"))
+        assert bob.hears_types() == ["RATE_LIMITED"]
+    assert (await answer(house, cleo, token=token()))["type"] == "participant-joined"
+
+
 async def test_an_invite_that_is_none_is_a_guess(house_with: HouseWith) -> None:
     house = house_with(guesses_per_minute=1)
     house.meeting("Ada")
@@ -193,6 +205,16 @@ def test_keys_that_cannot_be_used_are_said_at_once(tmp_path: Path) -> None:
     path.write_text("{}")
     with pytest.raises(SettingsError, match=r"join_token_keys = .*must be a JSON Web Key Set"):
         JoinTokenKeys(Settings(join_token_keys=str(path)))
+
+
+def test_no_key_takes_the_place_of_the_secret(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    key = {"kty": "oct", "k": "c2VjcmV0" * 6}
+    path.write_text(json.dumps({"keys": [key]}))
+    with pytest.raises(SettingsError, match="each key needs a `kid`"):
+        JoinTokenKeys(Settings(join_token_secret=SECRET, join_token_keys=str(path)))
+    path.write_text(json.dumps({"keys": [key | {"kid": "one"}]}))
+    assert len(JoinTokenKeys(Settings(join_token_secret=SECRET, join_token_keys=str(path))).keys) == 2
 
 
 # The site's word
@@ -275,6 +297,42 @@ async def test_a_denial_is_a_guess_so_the_site_is_not_asked_for_ever(house_with:
     assert len(asked) == 3
 
 
+@pytest.mark.parametrize("problem", [asyncio.CancelledError, SystemExit])
+@pytest.mark.parametrize("is_plain", [True, False])
+async def test_a_site_that_would_end_more_than_itself_is_one_that_fails(
+    house_with: HouseWith, problem: type[BaseException], is_plain: bool
+) -> None:
+    def fail(*_: object) -> Grant:
+        raise problem
+
+    async def fail_later(*_: object) -> Grant:
+        raise problem
+
+    house = house_with(authorize_join=fail if is_plain else fail_later)
+    ada = house.arrives("Ada")
+    ada.joins(isHost=True)
+    ada.joins(isHost=True)
+    await until(lambda: len(ada.tape.frames) == 2)
+    assert ada.hears_types() == ["SERVER_ERROR"] * 2
+
+
+async def test_a_site_that_does_not_let_itself_be_stopped_is_not_waited_for(house_with: HouseWith) -> None:
+    goes_on = asyncio.Event()
+
+    async def authorize(*_: object) -> Grant:
+        while not goes_on.is_set():
+            with suppress(asyncio.CancelledError):
+                await goes_on.wait()
+        return Grant()
+
+    house = house_with(authorize_join=authorize, hook_timeout=0.05)
+    ada = house.arrives("Ada")
+    ada.joins(isHost=True)
+    await until(lambda: ada.tape.frames)
+    assert ada.hears_types() == ["SERVER_ERROR"]
+    goes_on.set()
+
+
 @pytest.mark.parametrize("fault", ["raises", "returns", "stops"])
 async def test_a_site_that_fails_lets_nobody_in_and_the_log_says_why(
     house_with: HouseWith, caplog: pytest.LogCaptureFixture, fault: str
@@ -294,6 +352,41 @@ async def test_a_site_that_fails_lets_nobody_in_and_the_log_says_why(
     assert (heard["code"], "no table" in str(heard["message"])) == ("SERVER_ERROR", False)
     line = next(record.getMessage() for record in caplog.records if "join-undecided" in record.getMessage())
     assert {"raises": "no table users", "returns": "True", "stops": "StopIteration"}[fault] in line
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        Grant(name=7),  # type: ignore[arg-type]  # as in what follows, this is what is tried
+        Grant(role="admin"),  # type: ignore[arg-type]
+        Grant(subject=7),  # type: ignore[arg-type]
+        Grant(subject="u" * 257),
+        Grant(subject="half a character: \ud83d"),
+        Grant(skips_waiting="no"),  # type: ignore[arg-type]
+        Denial(None),  # type: ignore[arg-type]
+        Denial(object()),  # type: ignore[arg-type]
+    ],
+)
+async def test_a_verdict_that_cannot_be_kept_is_none_and_the_log_says_why(
+    house_with: HouseWith, caplog: pytest.LogCaptureFixture, verdict: Grant | Denial
+) -> None:
+    async def authorize(*_: object) -> Grant | Denial:
+        return verdict
+
+    house = house_with(authorize_join=authorize)
+    assert (await answer(house, house.arrives("Ada"), isHost=True))["code"] == "SERVER_ERROR"
+    assert "join-undecided" in caplog.text
+    assert house.active_rooms() == 0
+
+
+async def test_what_a_site_writes_is_made_to_fit(house_with: HouseWith) -> None:
+    async def authorize(_handshake: object, _room: str, name: str) -> Grant | Denial:
+        return Grant(name=f"{name}\ud83d" + "x" * 99) if name == "Ada" else Denial("No\ud83d" + "!" * 999)
+
+    house = house_with(authorize_join=authorize)
+    heard = await answer(house, house.arrives("Ada"), isHost=True)
+    assert heard["name"] == "Ada" + "x" * 61
+    assert (await answer(house, house.arrives("Bob")))["message"] == "No" + "!" * 497
 
 
 async def test_a_site_that_takes_too_long_delays_nobody_who_is_in(house_with: HouseWith) -> None:
@@ -357,3 +450,18 @@ async def test_threads_that_hang_are_few_and_let_go_when_they_end() -> None:
     goes_on.set()
     await until(lambda: threading.active_count() == before)
     assert await foreign.call(lambda: 7) == 7
+
+
+def test_threads_that_hang_are_none_of_the_next_event_loops() -> None:
+    foreign = Foreign(timeout=0.05)
+    goes_on = threading.Event()
+
+    async def ask(function: Callable[[], object], times: int) -> list[Any]:
+        calls = [foreign.call(function) for _ in range(times)]
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    try:
+        asyncio.run(ask(goes_on.wait, THREADS * 2))
+        assert asyncio.run(ask(lambda: 7, THREADS * 2)) == [7] * THREADS * 2
+    finally:
+        goes_on.set()

@@ -301,7 +301,7 @@ async def test_whoever_gave_up_before_its_joining_was_committed_is_taken_out_aga
     store = north.hub._store
     assert isinstance(store, MemoryStore)
     lost: list[str] = []
-    north.hub._take_out = lambda *whom: lost.append(whom[0])  # type: ignore[method-assign]
+    north.hub._losses.tell = lambda *whom: lost.append(whom[0])  # type: ignore[method-assign]
     north.hub.deliver([Seated("ghost", 8)], CODE)
     await north.settles()
     assert lost == ["ghost"]

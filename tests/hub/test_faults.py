@@ -138,7 +138,11 @@ async def test_a_meeting_over_a_store_that_is_far_away_is_a_meeting(house_with: 
     await house.settles()
     for _ in range(5):
         await asyncio.sleep(0)
-    assert (house.hub.roster.participants, house.hub.roster._people, house.hub._partings) == (0, {}, set())
+    assert (house.hub.roster.participants, house.hub.roster._people, house.hub._losses._under_way) == (
+        0,
+        {},
+        set(),
+    )
 
 
 @pytest.mark.parametrize("is_far", [False, True])

@@ -119,6 +119,28 @@ async def test_function_that_fails_is_told_the_next(caplog: pytest.LogCaptureFix
     assert told.meters.hook_failures == {"exception": 2}
 
 
+@pytest.mark.parametrize("problem", [asyncio.CancelledError, SystemExit, StopIteration])
+@pytest.mark.parametrize("is_plain", [True, False])
+async def test_function_that_would_end_more_than_itself_is_told_the_next(
+    problem: type[BaseException], is_plain: bool
+) -> None:
+    heard: list[str] = []
+
+    def fail(event: RoomEvent) -> None:
+        heard.append(event.room_id)
+        raise problem
+
+    async def fail_later(event: RoomEvent) -> None:
+        fail(event)
+
+    told = Told(fail if is_plain else fail_later)
+    async with told as hook:
+        hook.tell(event(1))
+        hook.tell(event(2))
+        await happens(lambda: told.meters.hook_failures["exception"] == 2)
+    assert heard == ["ROOM01", "ROOM02"]
+
+
 async def test_async_function_that_takes_too_long_is_cut_off(caplog: pytest.LogCaptureFixture) -> None:
     heard: list[str] = []
 

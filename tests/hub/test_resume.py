@@ -940,7 +940,7 @@ async def test_a_loss_that_the_store_cannot_take_loses_nothing(
         again = house.comes_back(bob)
     await house.settles()
     assert texts(again.hears()) == ["one"]
-    assert house.hub._owed == {}
+    assert house.hub._losses.owed == 0
     states = [m["isConnected"] for m in ada.hears() if m["type"] == "participant-updated"]
     assert states == ([True] if comes_back_first else [False, True])
     assert house.hub.roster.participants == 2

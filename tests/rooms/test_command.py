@@ -8,8 +8,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import pytest
 from mikroroom import Settings, create_app
 from mikroroom.client import Client
 from mikroroom.protocol import events
-from mikroroom.rooms import main
+from mikroroom.rooms import main, site
 
 TOKEN = "the-token-of-the-site"
 CODE = "ABC234"
@@ -142,8 +142,8 @@ async def test_people_are_admitted_removed_and_banned(desk: Desk, people: list[C
 
 async def test_invites_are_made_listed_and_revoked(desk: Desk, people: list[Client]) -> None:
     arguments = ("--moderator", "--skips-waiting", "--label", "the board\x9b2J", "--for", "2d")
-    token = await desk.types("invite", CODE, *arguments)
-    assert token.startswith("inv_") and token.count("\n") == 1
+    link = await desk.types("invite", CODE, *arguments)
+    assert f"/#{CODE}/inv_" in link and link.startswith("http://") and link.count("\n") == 1
     listed = await desk.types("invites", CODE)
     assert "the board�2J  moderator  yes" in listed and "in 2 days" in listed
     assert "\x9b" not in await desk.types("invites", CODE, "--json")
@@ -223,14 +223,50 @@ async def test_a_server_that_is_not_there_is_said_so_in_a_line(desk: Desk) -> No
         (200, b'{"rooms": 1}', "cannot be read"),
         (502, b"<html>", "answers 502"),
         (404, b'{"error": "Not\\u001bFound"}', "Not�Found"),
+        (200, b'{"rooms": [], "next": "\xff"}', "cannot be read"),
+        (200, b'{"rooms": [], "next": ' + b"[" * 100_000, "cannot be read"),
+        (200, b'{"rooms": [], "next": ""}', "never end"),
+        (500, b'{"error": ' + b"[" * 100_000, "answers 500"),
+        (500, b'{"error": "' + b"x" * 100_000 + b'"}', "x" * 500 + "\n"),
     ],
 )
 async def test_another_server_is_told_from_ours(desk: Desk, status: int, body: bytes, what: str) -> None:
+    with answering(status, body) as url:
+        told = await desk.types("list", "--url", url, code=1)
+    assert what in told and told.count("\n") == 1
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"\xff", b"[" * 100_000])
+async def test_an_answer_for_programs_is_json_or_none(desk: Desk, body: bytes) -> None:
+    with answering(200, body) as url:
+        told = await desk.types("lock", "ABC123", "--json", "--url", url, code=1)
+    assert "cannot be read" in told and told.count("\n") == 1
+
+
+async def test_an_answer_without_an_end_is_not_waited_for(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site, "LONGEST", 1_000)
+    with answering(200, b" " * 1_001) as url:
+        assert "too long" in await desk.types("list", "--url", url, code=1)
+    monkeypatch.setattr(site, "LAST", -1.0)
+    with answering(200, b"{}") as url:
+        assert "too long" in await desk.types("list", "--url", url, code=1)
+
+
+@contextmanager
+def answering(status: int, body: bytes) -> Iterator[str]:
+    """The address of a server that gives this answer to one request, whatever it is."""
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
             self.send_response(status)
             self.end_headers()
             self.wfile.write(body)
+
+        def do_PATCH(self) -> None:
+            self.do_GET()
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
             pass
@@ -238,9 +274,8 @@ async def test_another_server_is_told_from_ours(desk: Desk, status: int, body: b
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.handle_request)
         thread.start()
-        told = await desk.types("list", "--url", f"http://127.0.0.1:{server.server_port}", code=1)
+        yield f"http://127.0.0.1:{server.server_port}"
         thread.join()
-    assert what in told and told.count("\n") == 1
 
 
 async def test_it_is_a_command_of_mikroroom(desk: Desk) -> None:

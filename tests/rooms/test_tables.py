@@ -1,5 +1,6 @@
 """Rooms as people read them."""
 
+import msgspec
 import pytest
 
 from mikroroom.protocol.administration import BanDetail, InviteDetail, ParticipantDetail, Person, RoomDetail
@@ -56,6 +57,7 @@ def room(*people: ParticipantDetail, expires_at: int | None = None) -> RoomDetai
         (NOON + DAY - SECOND, "in 24 hours"),
         (NOON + 2 * DAY - SECOND, "in 2 days"),
         (NOON - 30 * DAY, "30 days ago"),
+        (10**400, "in 11574074 days"),
     ],
 )
 def test_times_are_in_words(time: int | None, words: str) -> None:
@@ -118,3 +120,7 @@ def test_a_room_is_shown_whole() -> None:
         "participant  yes            now   with the room  bus",
     ]
     assert invites_table([], NOON) == "There are no invites."
+
+
+def test_no_code_drives_the_terminal() -> None:
+    assert "\x1b" not in room_page(msgspec.structs.replace(room(), room_id="\x1b[2J"), NOON)

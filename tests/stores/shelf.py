@@ -9,10 +9,11 @@ from pathlib import Path
 
 from tests.redis_server import RedisServer
 
-from mikroroom.core import room as rooms
+from mikroroom.core import door
 from mikroroom.core.chronicle import RoomEvent
+from mikroroom.core.door import Newcomer
 from mikroroom.core.effects import Effects, Happened, Send
-from mikroroom.core.room import Newcomer, Policy, Room
+from mikroroom.core.room import Policy, Room
 from mikroroom.core.secrets import digest_token
 from mikroroom.protocol.codec import Frame
 from mikroroom.protocol.codes import CloseCode
@@ -175,7 +176,7 @@ class Shelf:
         """An ad-hoc room with someone in it. Returns their id."""
         room = adhoc(code)
         maker = newcomer(name, resume_token)
-        await settled(self.store.create(room, rooms.open_room(room, maker, TOKEN, POLICY)))
+        await settled(self.store.create(room, door.open_room(room, maker, TOKEN, POLICY)))
         return maker.id
 
     async def joins(self, code: str = CODE, name: str = "Bob", *, resume_token: str | None = None) -> str:
@@ -233,9 +234,9 @@ def newcomer(name: str = "Bob", resume_token: str | None = None) -> Newcomer:
 
 def joining(person: Newcomer) -> Verb:
     """The verb that lets someone in."""
-    return lambda room, now: rooms.join(room, person, now, POLICY)
+    return lambda room, now: door.join(room, person, now, POLICY)
 
 
 def leaving(person_id: str, *, by_word: bool = True) -> Verb:
     """The verb that lets someone go."""
-    return lambda room, now: rooms.leave(room, person_id, now, POLICY, by_word=by_word)
+    return lambda room, now: door.leave(room, person_id, now, POLICY, by_word=by_word)

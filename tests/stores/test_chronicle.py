@@ -11,6 +11,7 @@ from tests.core.outsider import Outsider
 from tests.redis_server import RedisServer
 
 from mikroroom.core.chronicle import TYPES, RoomEvent, place
+from mikroroom.core.effects import Send
 from mikroroom.protocol.codes import Refusal
 from mikroroom.settings import Settings
 from mikroroom.stores.chronicle import MemoryChronicle, Retention
@@ -272,3 +273,27 @@ async def test_ids_hold_the_time_and_never_go_back(build: Build, request: pytest
     shelf.clock.passes(-5_000)
     await shelf.leaves(ada)
     assert [event.id for event in await told(shelf.store.chronicle, 4)] == [f"{NOON}-{n}" for n in range(4)]
+
+
+async def test_function_of_the_site_is_told_by_the_worker_that_did_it_alone(
+    build: Build, request: pytest.FixtureRequest
+) -> None:
+    if "[redis]" not in request.node.name:
+        pytest.skip("there is one worker")
+    first, second = build(), build()
+    async with asyncio.timeout(PATIENCE):
+        while first.store.trouble() or second.store.trouble():
+            await asyncio.sleep(0.005)
+    ada = await first.opens()
+    await second.joins(name="Bob")
+    await first.leaves(ada)
+    await told(second.store.chronicle, 5)
+    async with asyncio.timeout(PATIENCE):
+        while not any(isinstance(effect, Send) for effect in second.heard()):
+            await asyncio.sleep(0.005)
+    assert kinds(first.happened) == [
+        "room.started",
+        "participant.joined",
+        "participant.left",
+        "room.moderated",
+    ]

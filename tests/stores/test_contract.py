@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from tests.redis_server import RedisServer
 
-from mikroroom.core import chat
-from mikroroom.core import room as rooms
+from mikroroom.core import chat, door
 from mikroroom.core.administration import Change, change_room, end_meeting
 from mikroroom.core.effects import Close, Effects, Gone, Happened, Seated, Send
 from mikroroom.core.invites import Invite, add_invite
@@ -90,7 +89,7 @@ async def test_a_room_that_was_made_is_there(shelf: Shelf) -> None:
 
 async def test_what_follows_from_a_rooms_making_is_delivered(shelf: Shelf) -> None:
     room, ada = adhoc(), newcomer("Ada")
-    effects = rooms.open_room(room, ada, TOKEN, POLICY)
+    effects = door.open_room(room, ada, TOKEN, POLICY)
     await settled(shelf.store.create(room, effects))
     assert shelf.happened == [effect.event for effect in effects if isinstance(effect, Happened)]
     assert shelf.heard() == [effect for effect in effects if not isinstance(effect, Happened)]
@@ -102,7 +101,7 @@ async def test_a_code_that_is_taken_is_taken(shelf: Shelf) -> None:
     shelf.heard()
     for room in (adhoc(), precreated()):
         with pytest.raises(CodeTaken):
-            await settled(shelf.store.create(room, rooms.open_room(room, newcomer(), TOKEN, POLICY)))
+            await settled(shelf.store.create(room, door.open_room(room, newcomer(), TOKEN, POLICY)))
     assert shelf.heard() == []
     assert set((await shelf.looks()).participants) == {ada}
 

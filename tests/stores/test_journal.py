@@ -16,8 +16,9 @@ import msgspec
 import pytest
 
 from mikroroom.core import chat, resume, secrets
+from mikroroom.core.door import Newcomer
 from mikroroom.core.effects import Effects, Suspended
-from mikroroom.core.room import Newcomer, Room
+from mikroroom.core.room import Room
 from mikroroom.protocol import requests
 from mikroroom.stores import journal as journals
 from mikroroom.stores.chronicle import Changes

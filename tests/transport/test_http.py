@@ -50,6 +50,9 @@ async def test_the_index_tells_what_this_is(app: Starlette) -> None:
             "websocket": "/ws",
             "page": "/",
             "client": "/web/mikroroom.js",
+            "docs": "/docs",
+            "openapi": "/openapi.json",
+            "asyncapi": "/asyncapi.json",
         },
     }
     assert_headers(response)

@@ -5,19 +5,13 @@ What people hear of it names nobody: its ``participantId`` is empty, which is th
 
 from msgspec import UNSET, Struct, UnsetType
 
+from mikroroom.core.announcements import announce
 from mikroroom.core.bans import Banishment, ban, check_space
+from mikroroom.core.door import fill_seats, send_away
 from mikroroom.core.effects import Effects, Lapsed, Widened
 from mikroroom.core.happenings import ended, in_room, moderated
 from mikroroom.core.moderation import kick_by, lock_by, make_moderator_by, unlock_by
-from mikroroom.core.room import (
-    Participant,
-    Policy,
-    Room,
-    WaitingParticipant,
-    announce,
-    fill_seats,
-    send_away,
-)
+from mikroroom.core.room import Participant, Policy, Room, WaitingParticipant
 from mikroroom.core.secrets import Password
 from mikroroom.protocol.codes import ErrorCode, Refusal
 
@@ -60,10 +54,12 @@ def set_moderator(room: Room, target_id: str, *, is_moderator: bool) -> Effects:
     target = room.participants.get(target_id)
     if target is None:
         raise _nobody()
-    if target.is_moderator is is_moderator:
-        return []
     if is_moderator:
-        return make_moderator_by(room, SERVER, target)
+        # One that moderates for want of others is to stay one.
+        is_one = target.is_moderator and target.role != "participant"
+        return [] if is_one else _relieve(room, target) + make_moderator_by(room, SERVER, target)
+    if not target.is_moderator:
+        return []
     if target.is_host:
         raise Refusal(ErrorCode.UNAUTHORIZED, "The host of a room is always a moderator")
     target.is_moderator = False
@@ -76,6 +72,8 @@ def remove(
 ) -> Effects:
     """Someone has to go, from the room or the waiting room, the creator too; and with a ban stays out.
 
+    Who is there a second time, as its site knows it, is banned as a whole.
+
     Raises:
         Refusal: TARGET_NOT_FOUND, or ROOM_LIMIT where there are too many bans.
     """
@@ -83,10 +81,14 @@ def remove(
     target = people.get(target_id)
     if target is None:
         raise _nobody()
+    effects: Effects = []
     if banishment is not None:
         check_space(room, now)
         ban(room, target, banishment, now)
-    return kick_by(room, SERVER, target, now, policy)
+        for person in people.values():
+            if person is not target and person.subject is not None and person.subject == target.subject:
+                effects += _kick(room, person.id, now, policy)
+    return effects + _kick(room, target.id, now, policy)
 
 
 def end_meeting(room: Room, reason: str, now: int) -> Effects:
@@ -108,6 +110,22 @@ def end_meeting(room: Room, reason: str, now: int) -> Effects:
     room.recorders.clear()
     room.expires_at = now
     return effects
+
+
+def _kick(room: Room, target_id: str, now: int, policy: Policy) -> Effects:
+    """One of them may have been given a seat by what went before, or be without a meeting now."""
+    target = room.participants.get(target_id) or room.waiting.get(target_id)
+    return [] if target is None else kick_by(room, SERVER, target, now, policy)
+
+
+def _relieve(room: Room, moderator: Participant) -> Effects:
+    """Who is host only for want of others is it no longer, once there is a moderator to take over."""
+    host = next(person for person in room.participants.values() if person.is_host)
+    if host is moderator or host.role != "participant":
+        return []
+    host.is_host = host.is_moderator = False
+    moderator.is_host = True
+    return announce(room, host)
 
 
 def _resize(room: Room, seats: int) -> Effects:

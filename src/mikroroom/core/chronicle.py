@@ -57,6 +57,17 @@ class RoomEvent(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults
     target: Person | None = None
 
 
+class RoomEvents(Struct, rename="camel"):
+    """Some of them in order, and the id after which to ask for those that follow.
+
+    They are not complete where some that came after the one asked for are not kept any more.
+    """
+
+    events: list[RoomEvent]
+    next: str | None
+    is_complete: bool
+
+
 def place(event_id: str) -> tuple[int, int]:
     """An id as numbers that can be compared.
 

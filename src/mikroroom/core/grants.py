@@ -1,10 +1,18 @@
 """What somebody was granted before it came to the door: by the site that we are part of, or for a token."""
 
+import re
 from typing import Literal
 
-from msgspec import Struct
+import msgspec
+from msgspec import Struct, structs
 
 from mikroroom.protocol.requests import NAME_LENGTH, REFUSED_IN_NAMES, is_visible
+
+SUBJECT_LENGTH = 256
+DENIAL_LENGTH = 500
+
+# Halves of a character: JSON can spell them, and UTF-8 cannot.
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 GrantedRole = Literal["participant", "moderator", "host"]
 
@@ -48,10 +56,33 @@ class Denial(Struct, frozen=True):
     reason: str = "You may not join this meeting"
 
 
+def fitting(grant: Grant) -> Grant:
+    """A grant from elsewhere, as it can be kept and told.
+
+    Raises:
+        ValueError: it cannot. A ``subject`` is not made to fit: it might become another one's.
+    """
+    try:
+        grant = msgspec.convert(structs.asdict(grant), Grant)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from None
+    subject = grant.subject or None
+    if subject and (len(subject) > SUBJECT_LENGTH or _SURROGATES.search(subject)):
+        raise ValueError(f"Expected text of at most {SUBJECT_LENGTH} characters - at `$.subject`")
+    return structs.replace(grant, name=fitting_name(grant.name), subject=subject)
+
+
+def fitting_reason(denial: Denial) -> str:
+    """What somebody is told who may not enter. Raises ValueError: it is no text."""
+    if not isinstance(denial.reason, str):
+        raise ValueError(f"Expected `str`, got `{type(denial.reason).__name__}` - at `$.reason`")
+    return _SURROGATES.sub("", denial.reason[:DENIAL_LENGTH])
+
+
 def fitting_name(name: str | None) -> str | None:
     """A name from elsewhere as it can be shown here (R8): shortened, and without what is refused in names.
 
     None where nothing is left that could be seen.
     """
-    name = REFUSED_IN_NAMES.sub("", name or "").strip()[:NAME_LENGTH].strip()
+    name = _SURROGATES.sub("", REFUSED_IN_NAMES.sub("", name or "")).strip()[:NAME_LENGTH].strip()
     return name if is_visible(name) else None

@@ -8,8 +8,9 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct
 
+from mikroroom.protocol.answers import IceConfiguration
 from mikroroom.protocol.events import IceServer
 
 
@@ -18,13 +19,6 @@ class TurnLogin(Struct, frozen=True):
 
     username: str
     credential: str
-
-
-class IceConfiguration(Struct, rename="camel"):
-    """The answer to ``GET /config``. ``ttl``: seconds for which credentials hold that were made for it."""
-
-    ice_servers: list[IceServer]
-    ttl: int | UnsetType = UNSET
 
 
 class IceSource(Struct, frozen=True, kw_only=True):

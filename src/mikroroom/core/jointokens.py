@@ -13,7 +13,7 @@ import jwt
 import msgspec
 from msgspec import Meta, Struct
 
-from mikroroom.core.grants import Grant, GrantedRole, fitting_name
+from mikroroom.core.grants import Grant, GrantedRole, fitting
 
 ANY_ROOM = "*"
 SECRET_BYTES = 32
@@ -135,7 +135,10 @@ class KeyRing:
             raise TokenRefused("The token has expired")
         if max(claims.nbf or 0, claims.iat or 0) > now + self._leeway:
             raise TokenRefused("The token is not valid yet")
-        return Grant(name=fitting_name(claims.name), role=claims.role or "participant", subject=claims.sub)
+        try:
+            return fitting(Grant(name=claims.name, role=claims.role or "participant", subject=claims.sub))
+        except ValueError as error:
+            raise TokenRefused(f"A claim of the token is wrong: {error}") from None
 
     def _claims(self, token: str) -> _Claims:
         """What is said under a signature of ours. PyJWT would take the time from a clock of its own."""

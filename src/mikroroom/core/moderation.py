@@ -5,21 +5,11 @@ Whether the actor may is asked before, in ``rules``.
 
 from typing import assert_never
 
+from mikroroom.core.announcements import announce, show_waiting
+from mikroroom.core.door import admit, check_seat, depart, fill_seats, stop_waiting
 from mikroroom.core.effects import Close, Effects, send
 from mikroroom.core.happenings import in_room, in_waiting_room, moderated
-from mikroroom.core.room import (
-    Participant,
-    Policy,
-    Room,
-    WaitingParticipant,
-    admit,
-    announce,
-    check_seat,
-    depart,
-    fill_seats,
-    show_waiting,
-    stop_waiting,
-)
+from mikroroom.core.room import Participant, Policy, Room, WaitingParticipant
 from mikroroom.protocol import events, requests
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
 
@@ -68,7 +58,8 @@ def moderate(
     """Act on one participant (R24).
 
     Raises:
-        Refusal: TARGET_NOT_FOUND, or UNAUTHORIZED for kicking oneself or a creator (R11).
+        Refusal: TARGET_NOT_FOUND, or UNAUTHORIZED for kicking oneself or a creator (R11), and for making
+            moderators where the actor moderates for want of others.
     """
     target = room.participants.get(request.target_id)
     if target is None:
@@ -78,6 +69,7 @@ def moderate(
             _check_kick(actor, target)
             return kick_by(room, actor.id, target, now, policy)
         case "make-moderator":
+            _check_may_grant(actor)
             return make_moderator_by(room, actor.id, target)
         case "mute" | "unmute":
             return _mute(room, actor.id, target, is_muted=request.action == "mute")
@@ -120,6 +112,12 @@ def _check_kick(actor: Participant, target: Participant) -> None:
         raise Refusal(ErrorCode.UNAUTHORIZED, "You cannot kick yourself; send `leave`")
     if target.is_creator:
         raise Refusal(ErrorCode.UNAUTHORIZED, "The creator of a room cannot be kicked")
+
+
+def _check_may_grant(actor: Participant) -> None:
+    # Else it would make itself one that stays, or two of them each other.
+    if actor.role == "participant":
+        raise Refusal(ErrorCode.UNAUTHORIZED, "You moderate for want of others, and cannot make moderators")
 
 
 def lock_by(room: Room, by: str) -> Effects:

@@ -11,24 +11,12 @@ from itertools import chain
 from msgspec import Struct
 
 from mikroroom.core import happenings
+from mikroroom.core.announcements import Keys, joined, overview, updated, waits
 from mikroroom.core.bans import restored
+from mikroroom.core.door import depart, leave, stop_waiting
 from mikroroom.core.effects import Close, Effects, Gone, Held, Resumed, Seated, Suspended, send
 from mikroroom.core.history import shorten
-from mikroroom.core.room import (
-    Keys,
-    Participant,
-    Policy,
-    Resumption,
-    Room,
-    WaitingParticipant,
-    depart,
-    joined,
-    leave,
-    overview,
-    stop_waiting,
-    updated,
-    waits,
-)
+from mikroroom.core.room import Participant, Policy, Resumption, Room, WaitingParticipant
 from mikroroom.core.secrets import digest_token
 from mikroroom.protocol import events
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal

@@ -1,6 +1,6 @@
 """Who may ask for what: the one table that joins a request to the role it needs and the verb it becomes.
 
-Joining and leaving change who is in a room and stand in ``room``; talk (offers, answers, ICE candidates,
+Joining and leaving change who is in a room and stand in ``door``; talk (offers, answers, ICE candidates,
 chat) changes nothing in it and never comes here. A chat that is kept stands in ``chat``.
 """
 
@@ -9,8 +9,9 @@ from enum import IntEnum
 from typing import Any
 
 from mikroroom.core import chat, moderation
+from mikroroom.core.announcements import updated
 from mikroroom.core.effects import Effects, send
-from mikroroom.core.room import Participant, Policy, Room, updated
+from mikroroom.core.room import Participant, Policy, Room
 from mikroroom.protocol import events, requests
 from mikroroom.protocol.codes import ErrorCode, Refusal
 

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 # Seconds: to connect, and for all of one attempt.
 CONNECT_PATIENCE = 5.0
 PATIENCE = 15.0
+# Seconds for which a connection is used again: servers close those that are idle, and many do so after five.
+KEPT_ALIVE = 3.0
 # Nobody needs the answer but for its status: of what else it says so many bytes are read, for so many
 # seconds, so that the connection can be used again.
 MOST_ANSWER = 4_096
@@ -90,8 +92,8 @@ class Courier:
         self._failures = 0
         self._told_at = float("-inf")
         self._is_overfull = False
-        # If more wait than this, it is looked at what can be dropped.
-        self._most = self._backlog
+        # How many were left after that, where they were more than there should be.
+        self._left = 0
 
     def start(self) -> None:
         """See ``outside.Listener``."""
@@ -106,8 +108,8 @@ class Courier:
     async def stop(self) -> None:
         """See ``outside.Listener``. What is not sent by then is sent after the restart."""
         tasks, self._tasks = self._tasks, []
-        if not tasks:
-            return
+        if not tasks or tasks[0].get_loop() is not asyncio.get_running_loop():
+            return  # what was under way has ended with its event loop
         self._is_stopping = True
         self._news.set()
         await asyncio.wait(tasks[1:], timeout=STOP_PATIENCE)
@@ -125,6 +127,8 @@ class Courier:
                 self._is_courier = await self._chronicle.is_courier()
                 if self._is_courier:
                     await self._measure()
+                else:
+                    self._meters.webhooks_waiting, self._meters.webhooks_age = 0, 0.0
             except Refusal:
                 self._is_courier = False
             except Exception:
@@ -139,17 +143,16 @@ class Courier:
         self._meters.webhooks_age = max(age, 0) / 1_000
         if owed.total <= self._backlog:
             self._is_overfull = self._is_overfull and owed.total > self._backlog // 2
-            self._most = self._backlog
-        if owed.total <= self._most:
+            self._left = 0
             return
-        # To look at all of them is dear, and must not be done for each that is added.
-        spare = self._backlog // 10
+        if owed.total <= self._left + self._backlog // 10:
+            return  # little can have come that may be dropped, and to look at them all is work
         async with self._choosing:
             waiting = await self._chronicle.all_owed()
             # The first is being sent. It may have been taken already, so that its other half must follow.
-            dropped = to_drop(waiting[1:], self._backlog - spare - 1)
+            dropped = to_drop(waiting[1:], self._backlog - self._backlog // 10)
             await self._chronicle.settle(dropped)
-        self._most = max(self._backlog, len(waiting) - len(dropped) + spare)
+        self._left = len(waiting) - len(dropped)
         self._meters.webhooks_dropped += len(dropped)
         if not self._is_overfull:
             self._is_overfull = True
@@ -165,8 +168,11 @@ class Courier:
 
     async def _send_all(self) -> None:
         timeout = httpx.Timeout(PATIENCE, connect=CONNECT_PATIENCE)
+        limits = httpx.Limits(keepalive_expiry=KEPT_ALIVE)
         # Where it goes is what the settings say: no proxy out of the environment, no password of a .netrc.
-        async with httpx.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False) as client:
+        async with httpx.AsyncClient(
+            timeout=timeout, limits=limits, follow_redirects=False, trust_env=False
+        ) as client:
             while not self._is_gone:
                 try:
                     sent = await self._send_next(client)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mikroroom.core.grants import NO_GRANT, Denial, Grant, fitting_name
+from mikroroom.core.grants import NO_GRANT, Denial, Grant, fitting, fitting_reason
 from mikroroom.hub.foreign import Foreign
 from mikroroom.hub.limits import Limits
 from mikroroom.logs import Line
@@ -104,16 +104,15 @@ class Doorkeeper:
             raise self._gave_no_word("it took too long") from None
         except Exception as error:
             raise self._gave_no_word(f"{type(error).__name__}: {error}") from error
-        if isinstance(verdict, Grant):
-            return Grant(
-                name=fitting_name(verdict.name),
-                role=verdict.role,
-                subject=verdict.subject,
-                skips_password=verdict.skips_password,
-                skips_waiting=verdict.skips_waiting,
-            )
-        if isinstance(verdict, Denial):
-            raise NotGranted(ErrorCode.UNAUTHORIZED, verdict.reason, is_guess=True)
+        try:
+            if isinstance(verdict, Grant):
+                return fitting(verdict)
+            if isinstance(verdict, Denial):
+                raise NotGranted(ErrorCode.UNAUTHORIZED, fitting_reason(verdict), is_guess=True)
+        except ValueError as error:
+            raise self._gave_no_word(
+                f"it returned a {type(verdict).__name__} that is wrong: {error}"
+            ) from None
         raise self._gave_no_word(f"it returned {verdict!r:.100}, neither a Grant nor a Denial")
 
     def _gave_no_word(self, problem: str) -> Refusal:
@@ -183,4 +182,7 @@ class JoinTokenKeys:
 def _keys(secret: str, path: Path | None) -> "list[Key]":
     from mikroroom.core.jointokens import key_of, keys_in  # noqa: PLC0415 - PyJWT takes its time to load
 
-    return ([key_of(secret)] if secret else []) + (keys_in(path.read_bytes()) if path is not None else [])
+    keys = keys_in(path.read_bytes()) if path is not None else []
+    if secret and any(key.id is None for key in keys):
+        raise ValueError("beside a `join_token_secret` each key needs a `kid`")
+    return ([key_of(secret)] if secret else []) + keys

@@ -2,7 +2,8 @@
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from functools import partial
 from threading import Thread
@@ -21,23 +22,36 @@ class Foreign:
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
+        # Both belong to the event loop on which was called last.
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._free = asyncio.Semaphore(THREADS)
 
     async def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What the function returns. Raises what it raises; or TimeoutError."""
-        # In a task of its own: whoever asks may have none yet (``hub.steps``), and a timeout needs one.
-        return await asyncio.create_task(self._call(function, *arguments))
+        """What the function returns. Raises what it raises, if that is an Exception; or TimeoutError."""
+        # In a task of its own: whoever asks may have none yet (``hub.steps``). And not by a timeout in that:
+        # a function can make nothing of being cancelled, and go on.
+        task = asyncio.create_task(self._call(function, *arguments))
+        try:
+            await asyncio.wait((task,), timeout=self._timeout)
+            if not task.done():
+                raise TimeoutError
+        finally:
+            task.cancel()
+        return task.result()
 
     async def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        async with asyncio.timeout(self._timeout):
+        with contained():
             if is_coroutine_function(function):
                 return await function(*arguments)
             result = await self._on_thread(partial(function, *arguments))
             return await result if isinstance(result, Awaitable) else result
 
     async def _on_thread(self, call: Callable[[], Any]) -> Any:
-        await self._free.acquire()
         loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop, self._free = loop, asyncio.Semaphore(THREADS)
+        free = self._free
+        await free.acquire()
         done: asyncio.Future[Any] = loop.create_future()
         context = copy_context()
 
@@ -47,11 +61,11 @@ class Foreign:
                 result = context.run(call)
             except BaseException as problem:  # noqa: BLE001 - it is for who called
                 error = problem
-            if not loop.is_closed():
+            with suppress(RuntimeError):  # the loop has ended meanwhile
                 loop.call_soon_threadsafe(finish, result, error)
 
         def finish(result: Any, error: BaseException | None) -> None:
-            self._free.release()
+            free.release()
             if done.done():
                 return
             if error is None:
@@ -64,6 +78,24 @@ class Foreign:
 
         Thread(target=run, name="mikroroom-hook", daemon=True).start()
         return await done
+
+
+@contextmanager
+def contained() -> Iterator[None]:
+    """What is done in here ends neither the task nor the process that it is done in.
+
+    Raises:
+        RuntimeError: it tried to, as by ``sys.exit``, or by waiting for something that was cancelled.
+    """
+    try:
+        yield
+    except (Exception, GeneratorExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise  # it is we who are to end
+        raise RuntimeError(f"it raised {type(error).__name__}: {error}") from error
 
 
 def is_coroutine_function(function: Callable[..., Any]) -> bool:

@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from threading import Thread
 
 from mikroroom.core.chronicle import RoomEvent
-from mikroroom.hub.foreign import is_coroutine_function
+from mikroroom.hub.foreign import contained, is_coroutine_function
 from mikroroom.logs import Line
 from mikroroom.meters import Meters
 
@@ -66,8 +66,8 @@ class EventHook:
     async def stop(self) -> None:
         """See ``outside.Listener``."""
         telling, self._telling = self._telling, None
-        if telling is None:
-            return
+        if telling is None or telling.get_loop() is not asyncio.get_running_loop():
+            return  # what was under way has ended with its event loop
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_PATIENCE):
                 await self._is_idle.wait()
@@ -90,12 +90,10 @@ class EventHook:
     async def _call(self, event: RoomEvent) -> None:
         try:
             async with asyncio.timeout(self._timeout):
-                if self._is_async:
-                    outcome = self._on_event(event)
-                else:
-                    outcome = await self._in_thread(event)
-                if inspect.isawaitable(outcome):
-                    await outcome
+                with contained():
+                    outcome = self._on_event(event) if self._is_async else await self._in_thread(event)
+                    if inspect.isawaitable(outcome):
+                        await outcome
         except TimeoutError:
             self._meters.hook_failures["timeout"] += 1
             log.error(Line("hook-timeout", hook="on_event", event_type=event.type, seconds=self._timeout))
@@ -135,11 +133,13 @@ class _HookThread:
             if done.cancelled():
                 continue
             outcome: Awaitable[None] | None = None
-            failure: Exception | None = None
+            failure: BaseException | None = None
             try:
                 outcome = self._on_event(event)
-            except Exception as error:  # noqa: BLE001 - it is for who asked
-                failure = error
+            except BaseException as error:  # noqa: BLE001 - it is for who asked
+                # A future cannot hold the one.
+                is_held = not isinstance(error, StopIteration)
+                failure = error if is_held else RuntimeError("it raised StopIteration")
             with suppress(RuntimeError):  # the loop has ended meanwhile
                 done.get_loop().call_soon_threadsafe(_answer, done, outcome, failure)
 
@@ -147,7 +147,7 @@ class _HookThread:
 def _answer(
     done: "asyncio.Future[Awaitable[None] | None]",
     outcome: Awaitable[None] | None,
-    failure: Exception | None,
+    failure: BaseException | None,
 ) -> None:
     if done.done():
         return

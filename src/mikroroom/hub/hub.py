@@ -14,10 +14,9 @@ from random import Random
 from msgspec import structs
 
 from mikroroom.clock import steady_ms, wall_ms
-from mikroroom.core import room as rooms
+from mikroroom.core import door
 from mikroroom.core.effects import Effects, Happened, Lapsed, Send, WrongToken
-from mikroroom.core.ice import IceConfiguration, IceSource, TurnLogin
-from mikroroom.core.resume import lose
+from mikroroom.core.ice import IceSource, TurnLogin
 from mikroroom.core.room import Policy
 from mikroroom.core.rules import act, moderates
 from mikroroom.core.secrets import new_id
@@ -26,6 +25,7 @@ from mikroroom.hub.chat import Chats, unseated
 from mikroroom.hub.doorkeeper import Doorkeeper, Hook
 from mikroroom.hub.limits import Limits, LocalCounts
 from mikroroom.hub.lobby import Lobby
+from mikroroom.hub.losses import Losses
 from mikroroom.hub.outside import Outside
 from mikroroom.hub.renewals import TOGETHER, Renewals
 from mikroroom.hub.roster import Roster
@@ -34,6 +34,7 @@ from mikroroom.hub.steps import at_once, settled
 from mikroroom.logs import Line
 from mikroroom.meters import Meters
 from mikroroom.protocol import events, requests
+from mikroroom.protocol.answers import IceConfiguration
 from mikroroom.protocol.codec import HEADROOM, TYPE_OF, Frame, frame, offerer_of, stamped, to_event
 from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
 from mikroroom.protocol.requests import Request
@@ -119,10 +120,7 @@ class Hub:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_ending = False
         self._tidying: asyncio.TimerHandle | None = None
-        # Losses that the store could not take, by participant: the room's code, and which connection.
-        self._owed: dict[str, tuple[str, str]] = {}
-        # The event loop itself keeps no hold on what runs on it.
-        self._partings: set[asyncio.Task[None]] = set()
+        self._losses = Losses(store, self.roster, limits=self.limits, policy=policy, clock=clock)
 
     def start(self) -> None:
         """Make ready what is not yet. Cheap when all is. While it is being stopped, it stays so."""
@@ -164,8 +162,7 @@ class Hub:
 
     async def _stop(self) -> None:
         await self.drain(0)
-        if self._partings:
-            await asyncio.wait(self._partings, timeout=PARTING_PATIENCE)
+        await self._losses.settle(PARTING_PATIENCE)
         if self._tidying is not None:
             self._tidying.cancel()
             self._tidying = None
@@ -185,7 +182,7 @@ class Hub:
 
     def queues(self) -> Mapping[str, int]:
         """How much waits inside the server, by the name of the queue."""
-        return {"hashing": self.lobby.hashing, "losses": len(self._owed), **self._store.queues()}
+        return {"hashing": self.lobby.hashing, "losses": self._losses.owed, **self._store.queues()}
 
     def trouble(self) -> str | None:
         """Why nobody should be sent here now; None if all is well."""
@@ -220,7 +217,7 @@ class Hub:
         """Do what a client asks for, now, or as something to await.
 
         Raises:
-            Refusal: as ``core.rules.act``, ``Lobby.join`` or ``core.room.leave``; for talk NOT_IN_ROOM or
+            Refusal: as ``core.rules.act``, ``Lobby.join`` or ``core.door.leave``; for talk NOT_IN_ROOM or
                 TARGET_NOT_FOUND. Nothing has changed.
         """
         match request:
@@ -257,7 +254,9 @@ class Hub:
         """A connection is gone, or being closed: its participant is lost, not gone by word (R4, R41)."""
         if session.id is not None and session.code is not None:
             mailbox = session.mailbox
-            self._take_out(session.id, session.code, session.id if mailbox is None else mailbox.connection_id)
+            self._losses.tell(
+                session.id, session.code, session.id if mailbox is None else mailbox.connection_id
+            )
 
     def deliver(self, effects: Effects, code: str, stamp: int | None = None) -> None:
         """Carry out what a store has committed, in order.
@@ -283,7 +282,7 @@ class Hub:
                     stray = self.roster.carry_out(effect, now)
                     if stray is not None:
                         # Whoever it is gave up before this was committed.
-                        asyncio.get_running_loop().call_soon(self._take_out, effect.id, code, stray)
+                        asyncio.get_running_loop().call_soon(self._losses.tell, effect.id, code, stray)
         for participant_id, frames in heard.items():
             self.roster.tell(participant_id, frames)
 
@@ -380,38 +379,8 @@ class Hub:
         if participant_id is None or code is None:
             raise Refusal(ErrorCode.NOT_IN_ROOM, "You are in no room")
         return self._store.transact(
-            code, lambda room, now: rooms.leave(room, participant_id, now, self._policy, by_word=True)
+            code, lambda room, now: door.leave(room, participant_id, now, self._policy, by_word=True)
         )
-
-    def _take_out(self, participant_id: str, code: str, connection_id: str) -> None:
-        try:
-            step = self._store.transact(
-                code, lambda room, now: lose(room, participant_id, connection_id, now, self._policy)
-            )
-        except Exception as error:  # noqa: BLE001 - nobody is left who could be told
-            self._owe(participant_id, code, connection_id, error)
-        else:
-            if step is not None:
-                parting = asyncio.create_task(self._see_out(participant_id, code, connection_id, step))
-                self._partings.add(parting)
-                parting.add_done_callback(self._partings.discard)
-
-    async def _see_out(
-        self, participant_id: str, code: str, connection_id: str, step: Awaitable[None]
-    ) -> None:
-        try:
-            await step
-        except Exception as error:  # noqa: BLE001 - as before
-            self._owe(participant_id, code, connection_id, error)
-
-    def _owe(self, participant_id: str, code: str, connection_id: str, error: Exception) -> None:
-        """The store could not take a loss. Nobody stays here who is not there, and it is told again."""
-        if isinstance(error, Refusal) and error.code is not ErrorCode.SERVER_ERROR:
-            self.roster.unseat(participant_id)
-            return  # gone already
-        self.roster.let_go(participant_id, connection_id)
-        self._owed[participant_id] = code, connection_id
-        self.limits.tell("store-failed", self.clock(), room=code, problem=str(error))
 
     def _count_wrong_token(self, participant_id: str) -> None:
         person = self.roster.get(participant_id)
@@ -437,9 +406,7 @@ class Hub:
             self._tidy_later(TIDY_SOON)
         self.limits.prune(self.clock())
         self.meters.tidy()
-        owed, self._owed = self._owed, {}
-        for participant_id, (code, connection_id) in owed.items():
-            self._take_out(participant_id, code, connection_id)
+        self._losses.tell_again()
 
     def _renew(self) -> bool:
         """Give fresh TURN credentials to whose turn it is; whether it may be somebody else's already."""

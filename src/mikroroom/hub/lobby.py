@@ -4,29 +4,21 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from mikroroom.core import room as rooms
-from mikroroom.core import secrets
+from mikroroom.core import door, secrets
+from mikroroom.core.door import Newcomer, ProofNeeded
 from mikroroom.core.grants import NO_GRANT
 from mikroroom.core.invites import is_invite
 from mikroroom.core.resume import Returner, resume
-from mikroroom.core.room import Newcomer, Policy, ProofNeeded, Room
+from mikroroom.core.room import Policy, Room
 from mikroroom.hub.doorkeeper import Doorkeeper, NotGranted
 from mikroroom.hub.hashing import Hasher
 from mikroroom.hub.limits import Limits
 from mikroroom.hub.steps import settled
+from mikroroom.protocol.answers import CreatedRoom
 from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.protocol.requests import NAME_MISSING, CreateRoom, Join
 from mikroroom.settings import Settings
 from mikroroom.stores.port import CodeTaken, Counts, Store
-
-
-class CreatedRoom(Struct, rename="camel"):
-    """The answer to ``POST /api/rooms``."""
-
-    room_id: str
-    creator_token: str
 
 
 class Visit(NamedTuple):
@@ -96,7 +88,7 @@ class Lobby:
         Waits for the site's word, a hash, or a store far away, if at all.
 
         Raises:
-            Refusal: as ``core.room.join`` and ``Doorkeeper.grant``; ROOM_NOT_FOUND; RATE_LIMITED after too
+            Refusal: as ``core.door.join`` and ``Doorkeeper.grant``; ROOM_NOT_FOUND; RATE_LIMITED after too
                 many failed guesses or room creations; ROOM_LIMIT.
         """
         await self._check_guesses(visit.newcomer.address)
@@ -211,7 +203,7 @@ class Lobby:
     async def _enter(self, visit: Visit) -> None:
         await settled(
             self._store.transact(
-                visit.request.room_id, lambda room, now: rooms.join(room, visit.newcomer, now, self._policy)
+                visit.request.room_id, lambda room, now: door.join(room, visit.newcomer, now, self._policy)
             )
         )
 
@@ -230,8 +222,10 @@ class Lobby:
         is_proven = newcomer.proof is not None or not newcomer.password
         look_or_take = self._counts.take_room if is_proven else self._counts.room_wait
         if await look_or_take(newcomer.address):
-            # The answer tells that there is no such room: from whoever may make none, that is a failed guess.
-            await self._take_guess(newcomer.address)
+            # The answer tells that there is no such room: from whoever may make none, that is a failed guess;
+            # but not from who was granted something, as with ROOM_NOT_FOUND.
+            if newcomer.grant == NO_GRANT:
+                await self._take_guess(newcomer.address)
             raise Refusal(ErrorCode.RATE_LIMITED, "Too many rooms were made from your address")
         if not is_proven:
             raise ProofNeeded(secrets.new_salt(self._random))
@@ -242,7 +236,7 @@ class Lobby:
             creator_digest=secrets.digest_token(token),
             password=newcomer.proof,
         )
-        await settled(self._store.create(room, rooms.open_room(room, newcomer, token, self._policy)))
+        await settled(self._store.create(room, door.open_room(room, newcomer, token, self._policy)))
 
     def _default_size(self) -> int:
         return min(self._settings.default_participants, self._settings.max_participants)

@@ -5,12 +5,16 @@ have a time of their own. Fields that the reference does not know are additive, 
 they say nothing (``UNSET``).
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from mikroroom.protocol.requests import Action
+from mikroroom.protocol.codes import ErrorCode
+from mikroroom.protocol.requests import Action, RawObject, RawText
+
+# A known code, or one of a later version.
+Code = Annotated[str, Meta(extra_json_schema={"x-extensible-enum": [code.value for code in ErrorCode]})]
 
 
 class Stamped(Struct, tag_field="type", rename="camel", kw_only=True, gc=False):
@@ -157,7 +161,7 @@ class Relay(Message):
 class Offer(Relay, tag="offer"):
     """A WebRTC offer."""
 
-    sdp: Raw = Raw(b'""')
+    sdp: RawText = Raw(b'""')
 
     @property
     def text(self) -> str:
@@ -168,7 +172,7 @@ class Offer(Relay, tag="offer"):
 class Answer(Relay, tag="answer"):
     """A WebRTC answer."""
 
-    sdp: Raw = Raw(b'""')
+    sdp: RawText = Raw(b'""')
 
     @property
     def text(self) -> str:
@@ -179,7 +183,7 @@ class Answer(Relay, tag="answer"):
 class IceCandidate(Relay, tag="ice-candidate"):
     """An ICE candidate; null is the end of candidates."""
 
-    candidate: Raw = Raw(b"null")
+    candidate: RawObject = Raw(b"null")
 
     @property
     def fields(self) -> dict[str, Any] | None:
@@ -204,7 +208,7 @@ class FileAnswer(Relay, tag="file-answer"):
 class FileChunk(Relay, tag="file-chunk"):
     """A piece of a file."""
 
-    chunk: Raw = Raw(b'""')
+    chunk: RawText = Raw(b'""')
     index: int = 0
     total: int = 0
 
@@ -234,7 +238,7 @@ class Error(Message, tag="error"):
     """A request was refused, and nothing has changed (R27)."""
 
     message: str = ""
-    code: str = ""
+    code: Code = ""
     request_type: str | UnsetType = UNSET
 
 

@@ -34,6 +34,15 @@ JoinToken = Annotated[str, Meta(max_length=4_096)]
 # ``<timestamp>-<participantId>`` (R15). The look ahead: in Python ``$`` would let a line end follow.
 MessageId = Annotated[str, Meta(pattern=r"^[0-9]{1,16}-[0-9A-Za-z-]{1,64}(?!\n)$")]
 
+# What the schemas of the contracts say beyond what is checked on the way in.
+RoomCode = Annotated[
+    str,
+    Meta(max_length=64, extra_json_schema={"pattern": "^[A-Za-z0-9]{6}$", "minLength": 6, "maxLength": 6}),
+]
+Name = Annotated[str, Meta(extra_json_schema={"pattern": r"^\s*\S([\s\S]{0,62}\S)?\s*$"})]
+RawText = Annotated[Raw, Meta(extra_json_schema={"type": "string"})]
+RawObject = Annotated[Raw, Meta(extra_json_schema={"type": ["object", "null"]})]
+
 
 class Message(Struct, tag_field="type", rename="camel", kw_only=True, omit_defaults=True, gc=False):
     """The base of every request. ``client_seq`` numbers what a resumable client sends: 1, 2, 3, … (R47)."""
@@ -51,8 +60,8 @@ class Join(Message, tag="join"):
     that, or the site, brings one.
     """
 
-    room_id: Id
-    name: str | None = None
+    room_id: RoomCode
+    name: Name | None = None
     password: Password | None = None
     is_host: bool | None = None
     creator_token: Token | None = None
@@ -91,19 +100,19 @@ class Relay(Message):
 class Offer(Relay, tag="offer"):
     """A WebRTC offer (RFC 8829)."""
 
-    sdp: Raw
+    sdp: RawText
 
 
 class Answer(Relay, tag="answer"):
     """A WebRTC answer (RFC 8829)."""
 
-    sdp: Raw
+    sdp: RawText
 
 
 class IceCandidate(Relay, tag="ice-candidate"):
     """An ICE candidate (RFC 8838): any object, or null for the end of candidates."""
 
-    candidate: Raw
+    candidate: RawObject
 
 
 class FileOffer(Relay, tag="file-offer"):
@@ -123,7 +132,7 @@ class FileAnswer(Relay, tag="file-answer"):
 class FileChunk(Relay, tag="file-chunk"):
     """A piece of a file, for clients without a data channel."""
 
-    chunk: Raw
+    chunk: RawText
     index: Count
     total: Count
 
@@ -236,7 +245,7 @@ Request = (
 class CreateRoom(Struct, rename="camel", kw_only=True):
     """The body of ``POST /api/rooms`` (R3): every field may be left out."""
 
-    room_id: Id | None = None
+    room_id: RoomCode | None = None
     password: Password | None = None
     max_participants: Annotated[int, Meta(ge=1, le=1_000)] | None = None
 

@@ -50,11 +50,11 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
     try:
         with Site(url, token) as site:
             answer, text = told.deed(site, told)
+        if told.json:
+            text = _json(answer)
     except SiteError as error:
         print(f"mikroroom rooms: {printable(str(error))}", file=sys.stderr)
         return 1
-    if told.json:
-        text = _json(answer)
     if text:
         print(text)
     return 0
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
 
 def _json(answer: bytes) -> str:
     """An answer for programs, on one line; nothing in it drives a terminal either."""
-    return json.dumps(msgspec.json.decode(answer)) if answer else ""
+    return json.dumps(read(answer, Any)) if answer else ""
 
 
 def duration(text: str) -> int:
@@ -166,7 +166,7 @@ def _invite(site: Site, told: Told) -> tuple[bytes, str]:
         body["label"] = told.label
     answer = site.ask("POST", told.code, "invites", body=body)
     # Alone on its line, so that it can be passed on: it is shown this once.
-    return answer, printable(read(answer, CreatedInvite).token)
+    return answer, site.link(told.code.upper(), printable(read(answer, CreatedInvite).token))
 
 
 def _invites(site: Site, told: Told) -> tuple[bytes, str]:
@@ -245,7 +245,7 @@ def _parser() -> argparse.ArgumentParser:
     add("lift", _lift, "Lift a ban.", "CODE", "ID")
     end = add("end", _end, "End a meeting for everyone, and remove its room.", "CODE")
     end.add_argument("--reason", metavar="TEXT", help="what they are told")
-    invite = add("invite", _invite, "Make an invite, and show its token, this once.", "CODE")
+    invite = add("invite", _invite, "Make an invite, and show it, a link with its token, this once.", "CODE")
     invite.add_argument("--moderator", action="store_true", help="whoever comes with it is a moderator")
     invite.add_argument("--skips-waiting", action="store_true", help="and enters a locked room at once")
     invite.add_argument("--label", metavar="TEXT", help="what it is for")

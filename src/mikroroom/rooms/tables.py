@@ -18,6 +18,9 @@ from mikroroom.protocol.administration import (
 )
 from mikroroom.terminal import printable
 
+# Milliseconds: what is further from now than all that is, is so far.
+FAR = 10**15
+
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 
@@ -49,7 +52,7 @@ def room_page(room: RoomDetail, now: int) -> str:
         ("locked", _yes(room.is_locked) or "no"),
         ("password", _yes(room.has_password) or "no"),
     ]
-    parts = [f"Room {room.room_id}", table((), [(f"  {name}", value) for name, value in facts])]
+    parts = [f"Room {printable(room.room_id)}", table((), [(f"  {name}", value) for name, value in facts])]
     if room.participants:
         people = [(person.name, _roles(person), *_whereabouts(person)) for person in room.participants]
         parts += ["", table(("NAME", "ROLE", "CONNECTED", "ADDRESS", "SUBJECT", "ID"), people)]
@@ -108,7 +111,7 @@ def when(time: int | None, now: int) -> str:
     """A time in words, as seen from ``now``; both in milliseconds since the epoch."""
     if time is None:
         return ""
-    seconds = round(abs(time - now) / 1_000)
+    seconds = round(min(abs(time - now), FAR) / 1_000)
     if not seconds:
         return "now"
     # Below two of a unit the next smaller one says more.

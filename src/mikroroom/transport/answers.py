@@ -6,6 +6,7 @@ import msgspec
 from starlette.responses import Response
 
 from mikroroom.hub.hub import Hub
+from mikroroom.protocol.answers import Problem
 
 _encoder = msgspec.json.Encoder()
 
@@ -22,7 +23,7 @@ def answer(content: Any, status: int = 200, **headers: str) -> Response:
 
 def error(status: int, message: str, **headers: str) -> Response:
     """``{"error": message}`` (R29)."""
-    return answer({"error": message}, status, **headers)
+    return answer(Problem(message), status, **headers)
 
 
 def too_many(wait: int) -> Response:

@@ -1,23 +1,11 @@
 """``/api/events``: what has happened in rooms, for the site around them."""
 
-from msgspec import Struct
 from starlette.responses import Response
 
-from mikroroom.core.chronicle import RoomEvent
+from mikroroom.core.chronicle import RoomEvents
 from mikroroom.protocol.administration import ListEvents
 from mikroroom.transport.administration import Call
 from mikroroom.transport.answers import answer
-
-
-class RoomEvents(Struct, rename="camel"):
-    """The answer: room events in order, and the ``after`` with which to ask for those that follow.
-
-    It is not complete where some that came after the one asked for are not kept any more.
-    """
-
-    events: list[RoomEvent]
-    next: str | None
-    is_complete: bool
 
 
 async def list_events(call: Call) -> Response:

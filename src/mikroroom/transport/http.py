@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from mikroroom import __version__
 from mikroroom.hub.hub import Hub
+from mikroroom.protocol.answers import Health, Index, Ready
 from mikroroom.protocol.codec import InvalidMessage, decode_room
 from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.settings import Settings
@@ -32,8 +33,9 @@ async def index(request: Request) -> Response:
         "rooms": f"{root}/api/rooms",
         "websocket": f"{root}/ws",
         **web.endpoints(root),
+        **request.app.state.contracts.endpoints(root),
     }
-    response = answer({"name": "MikroRoom", "version": __version__, "endpoints": endpoints})
+    response = answer(Index("MikroRoom", __version__, endpoints))
     if web.page is not None:
         response.headers["Vary"] = "Accept"  # no cache may give a browser this one
     return response
@@ -44,17 +46,9 @@ async def health(request: Request) -> Response:
     hub: Hub = request.app.state.hub
     hub.start()
     census = await hub.census()
-    return answer(
-        {
-            "status": "ok",
-            "totalRooms": census.rooms,
-            "totalParticipants": census.participants,
-            "peakParticipants": census.peak,
-            "uptime": hub.clock() - hub.started_at,
-            "version": __version__,
-        },
-        Cache_Control="no-store",
-    )
+    uptime = hub.clock() - hub.started_at
+    told = Health("ok", census.rooms, census.participants, census.peak, uptime, __version__)
+    return answer(told, Cache_Control="no-store")
 
 
 async def ready(request: Request) -> Response:
@@ -63,7 +57,7 @@ async def ready(request: Request) -> Response:
     if not hub.is_stopping:
         hub.start()
     trouble = hub.trouble()
-    return unavailable(trouble) if trouble else answer({"status": "ready"}, Cache_Control="no-store")
+    return unavailable(trouble) if trouble else answer(Ready(), Cache_Control="no-store")
 
 
 async def config(request: Request) -> Response:

@@ -102,7 +102,7 @@ async def web_file(request: Request) -> Response:
     if found is None:
         raise HTTPException(404)
     file, keep = found
-    return _answer(request, file, {"Cache-Control": keep, "Vary": "Accept-Encoding"})
+    return file_answer(request, file, {"Cache-Control": keep, "Vary": "Accept-Encoding"})
 
 
 def page_for(request: Request) -> Response | None:
@@ -118,7 +118,7 @@ def page_for(request: Request) -> Response | None:
         "Content-Security-Policy": content_policy(request.headers.get("host", "")),
         "Permissions-Policy": CAPABILITIES,
     }
-    return _answer(request, web.page, headers)
+    return file_answer(request, web.page, headers)
 
 
 def content_policy(host: str) -> str:
@@ -164,10 +164,15 @@ def _bare(name: str, content: bytes) -> bytes:
 
 
 def _file(name: str, content: bytes) -> File:
+    return pack(MEDIA_TYPES[_suffix(name)], content)
+
+
+def pack(media_type: str, content: bytes) -> File:
+    """A file of this content, in every form in which it may be sent."""
     tag = _digest(content)
     packed = gzip.compress(content, 9, mtime=0)
     return File(
-        MEDIA_TYPES[_suffix(name)],
+        media_type,
         Form(content, f'"{tag}"'),
         Form(packed, f'"{tag}-gzip"') if len(packed) < len(content) else None,
     )
@@ -177,7 +182,7 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def _answer(request: Request, file: File, headers: Mapping[str, str]) -> Response:
+def file_answer(request: Request, file: File, headers: Mapping[str, str]) -> Response:
     """The file in the form that the client takes, or a 304 where it has that already."""
     form = file.plain
     encoding = {}

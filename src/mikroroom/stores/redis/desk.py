@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 from msgspec import Raw
 
+from mikroroom.core.door import ProofNeeded
 from mikroroom.core.effects import Effects
-from mikroroom.core.room import Policy, ProofNeeded, Room
+from mikroroom.core.room import Policy, Room
 from mikroroom.logs import Line
 from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.stores.chronicle import Retention

@@ -1,4 +1,5 @@
-/** @import { Join, Message, Own } from "./messages.js" */
+/** @import { Message } from "./messages.js" */
+/** @import { Join, Own } from "./place.js" */
 import { ClosedError, RefusedError } from "./errors.js";
 
 /** Milliseconds within which a server must take the connection, and answer a `join`. */

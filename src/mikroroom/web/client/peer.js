@@ -1,4 +1,4 @@
-/** @import { Description, IceCandidate, Request } from "./messages.js" */
+/** @import { AnswerMessage, IceCandidateMessage, OfferMessage, Request } from "./messages.js" */
 import { Emitter } from "./emitter.js";
 import { OutgoingFile, incomingFile } from "./files.js";
 import { qualityOf } from "./quality.js";
@@ -112,7 +112,7 @@ export class Peer extends Emitter {
   /**
    * What the other side has said.
    *
-   * @param {Description | IceCandidate} message
+   * @param {OfferMessage | AnswerMessage | IceCandidateMessage} message
    */
   hear(message) {
     this.#then(() => this.#take(message));
@@ -290,7 +290,7 @@ export class Peer extends Emitter {
     this.#say({ type: description.type, targetId: this.id, sdp: description.sdp });
   }
 
-  /** @param {Description | IceCandidate} message */
+  /** @param {OfferMessage | AnswerMessage | IceCandidateMessage} message */
   async #take(message) {
     const connection = this.#connection;
     switch (message.type) {

@@ -1,4 +1,16 @@
-/** @import { Entry, Join, Own } from "./messages.js" */
+/**
+ * @import { JoinRequest, ParticipantJoinedMessage, WaitingRoomMessage } from "./messages.js"
+ *
+ * How to enter a room. `isHost` makes it if there is none, with `password` and `maxParticipants`. `name` may be left
+ * out where a token or the site brings one.
+ * @typedef {{roomId: string, name?: string, password?: string, isHost?: boolean, creatorToken?: string,
+ *   token?: string, maxParticipants?: number}} Entry
+ *
+ * @typedef {Omit<JoinRequest, "type">} Join
+ *
+ * One's own answer to a `join`.
+ * @typedef {ParticipantJoinedMessage | WaitingRoomMessage} Own
+ */
 import { Outbox } from "./outbox.js";
 
 /** One's place in a room, which the server keeps when the connection is lost (rules R40 to R47). */

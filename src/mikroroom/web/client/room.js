@@ -1,4 +1,4 @@
-/** @import { Message, ParticipantJoined, State } from "./messages.js" */
+/** @import { Message, ParticipantJoinedMessage, ParticipantUpdatedMessage } from "./messages.js" */
 /** @import { Signaling } from "./signaling.js" */
 import { Emitter } from "./emitter.js";
 
@@ -9,8 +9,10 @@ import { Emitter } from "./emitter.js";
 const SNAPSHOT = 1_000;
 
 /**
- * Somebody in the room.
+ * @typedef {Pick<ParticipantUpdatedMessage,
+ *   "isModerator" | "isHost" | "isMuted" | "isVideoOff" | "isHandRaised" | "isConnected">} State
  *
+ * Somebody in the room.
  * @typedef {State & {id: string, name: string}} Participant
  *
  * `change` comes after each of the others, and whenever anything else is not as it was.
@@ -132,7 +134,7 @@ export class Room extends Emitter {
     this.emit("change", undefined);
   }
 
-  /** @param {ParticipantJoined} message */
+  /** @param {ParticipantJoinedMessage} message */
   #welcome(message) {
     const { participantId: id, name } = message;
     this.waiting.delete(id);

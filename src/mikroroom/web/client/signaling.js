@@ -1,4 +1,5 @@
-/** @import { Action, Entry, Message, Own, Request } from "./messages.js" */
+/** @import { Message, ModeratorActionRequest, Request } from "./messages.js" */
+/** @import { Entry, Own } from "./place.js" */
 import { Backoff } from "./backoff.js";
 import { Connection } from "./connection.js";
 import { Emitter } from "./emitter.js";
@@ -196,7 +197,7 @@ export class Signaling extends Emitter {
     this.send({ type: "reject-user", targetId, ...(reason ? { reason } : {}) });
   }
 
-  /** @param {string} targetId @param {Action} action */
+  /** @param {string} targetId @param {ModeratorActionRequest["action"]} action */
   moderate(targetId, action) {
     this.send({ type: "moderator-action", targetId, action });
   }

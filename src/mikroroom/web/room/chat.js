@@ -1,4 +1,4 @@
-/** @import { Chat as ChatMessage } from "../client/messages.js" */
+/** @import { ChatMessage } from "../client/messages.js" */
 /** @import { IncomingFile, OutgoingFile } from "../client/files.js" */
 /** @import { Peers } from "../client/peers.js" */
 /** @import { Room } from "../client/room.js" */

@@ -1,4 +1,4 @@
-/** @import { Entry } from "../client/messages.js" */
+/** @import { Entry } from "../client/place.js" */
 /** @import { Devices } from "./devices.js" */
 import { button, find, paint, part, relabel, show, write } from "./dom.js";
 import { Microphone } from "./levels.js";

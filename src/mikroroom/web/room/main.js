@@ -1,4 +1,4 @@
-/** @import { Entry } from "../client/messages.js" */
+/** @import { Entry } from "../client/place.js" */
 /** @import { Ending } from "./endings.js" */
 import { Backoff, ClosedError, RefusedError } from "../mikroroom.js";
 import { codeIn, newCode, tokenIn } from "./codes.js";

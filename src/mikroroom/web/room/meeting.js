@@ -1,4 +1,5 @@
-/** @import { Entry, ErrorMessage, ModeratorAction } from "../client/messages.js" */
+/** @import { ErrorMessage, ModeratorActionMessage } from "../client/messages.js" */
+/** @import { Entry } from "../client/place.js" */
 /** @import { Peer } from "../client/peer.js" */
 /** @import { Participant } from "../client/room.js" */
 /** @import { Devices } from "./devices.js" */
@@ -211,7 +212,7 @@ export class Meeting {
     if (isHost && !before.isHost) this.#notices.tell(isSelf ? "You are the host now" : `${name} is the host now`);
   }
 
-  /** @param {ModeratorAction} action */
+  /** @param {ModeratorActionMessage} action */
   #obey({ action, participantId }) {
     const by = this.#room.nameOf(participantId) || "A moderator";
     if (action === "mute") {

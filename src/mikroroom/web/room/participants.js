@@ -28,7 +28,7 @@ export class Participants {
   /** @param {string} id @param {string} who */
   #row(id, who) {
     const row = copy("person-template");
-    const act = (/** @type {import("../client/messages.js").Action} */ action) => () => this.#signaling.moderate(id, action);
+    const act = (/** @type {import("../client/messages.js").ModeratorActionRequest["action"]} */ action) => () => this.#signaling.moderate(id, action);
     /** @type {[string, string, () => void][]} */
     const actions = [
       ["[data-mute]", `Mute ${who}`, act("mute")],

@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from mikroroom.core.room import Newcomer, ProofNeeded, Room, join
+from mikroroom.core.door import Newcomer, ProofNeeded, join
+from mikroroom.core.room import Room
 from mikroroom.protocol import events, requests
 from mikroroom.protocol.codes import ErrorCode
 
