@@ -257,6 +257,24 @@ async def test_redis_without_its_last_moments_has_a_chronicle_that_is_not_comple
     assert (await shelf.store.chronicle.excerpt(known, 10)).is_complete is False
 
 
+async def test_where_far_fewer_are_to_be_kept_in_redis_the_others_go_by_and_by(
+    build: Build, request: pytest.FixtureRequest, redis: RedisServer, tmp_path: Path
+) -> None:
+    if "[redis]" not in request.node.name:
+        pytest.skip("it is Redis' own")
+    stream = f"{tmp_path.name}:chronicle"
+    with Redis(port=redis.port) as client:
+        for number in range(1, 1_501):
+            client.xadd(stream, {"e": b'{"type":"room.started","roomId":"ABC234"}'}, id=f"1000-{number}")
+        shelf = build(kept=4)
+        ada = await shelf.opens()
+        assert client.xlen(stream) == 502
+        await shelf.leaves(ada)
+    later = await told(shelf.store.chronicle, 4)
+    assert kinds(later) == MEETING
+    assert await shelf.store.chronicle.excerpt("1000-1500", 10) == (later, False), "before it began"
+
+
 def forgets_all(redis: RedisServer, directory: Path) -> None:
     """Nothing is left, on the disk or in Redis."""
     for path in directory.glob("rooms.db*"):
