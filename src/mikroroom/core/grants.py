@@ -23,11 +23,12 @@ class Grant(Struct, frozen=True, kw_only=True):
     ``name`` is shown instead of the one that it asks for. ``role`` is what it will be: a ``moderator``; a
     ``host``, who also becomes host of a room that has another, makes one that does not exist (with ``isHost``
     or without), and cannot be kicked; or a ``participant``, who moderates only while nobody else is there to
-    do so, and makes no rooms. None is as everyone without a
-    grant: participant, or host of a room where nobody is. ``subject`` is the site's own id for the person,
-    which the administration and room events tell, and participants never hear. Moderators and hosts do not
-    wait in a locked room; others do unless ``skips_waiting``. Nor are those asked for the room's password
-    who ``skips_password``.
+    do so, and makes no rooms. None is as everyone without a grant: participant, or host of a room where
+    nobody is.
+
+    ``subject`` is the site's own id for the person, as text, which the administration and room events tell,
+    and participants never hear. Moderators and hosts do not wait in a locked room; others do unless
+    ``skips_waiting``. Nor are those asked for the room's password who ``skips_password``.
     """
 
     name: str | None = None
