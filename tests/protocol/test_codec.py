@@ -15,9 +15,9 @@ from mikroroom.protocol.codec import (
     REQUESTS,
     TYPE_OF,
     InvalidMessage,
+    decode_body,
     decode_event,
     decode_request,
-    decode_room,
     encode,
     frame,
     is_talk,
@@ -195,14 +195,16 @@ def test_error_says_nothing_of_the_code_behind_it() -> None:
 @pytest.mark.parametrize("body", [b"", b"{}", b' {"roomId":null,"password":null,"maxParticipants":null} '])
 def test_body_may_say_nothing(body: bytes) -> None:
     """R3."""
-    assert decode_room(body) == requests.CreateRoom()
+    assert decode_body(body, requests.CreateRoom) == requests.CreateRoom()
 
 
 def test_body_of_the_reference_is_read() -> None:
     """R3: unknown fields are passed over."""
     body = b'{"roomId":"ABC123","password":"secret","maxParticipants":8,"color":"red"}'
-    assert decode_room(body) == requests.CreateRoom(room_id="ABC123", password="secret", max_participants=8)
-    assert decode_room(b'{"roomId":"abc123"}').room_id == "ABC123"
+    assert decode_body(body, requests.CreateRoom) == requests.CreateRoom(
+        room_id="ABC123", password="secret", max_participants=8
+    )
+    assert decode_body(b'{"roomId":"abc123"}', requests.CreateRoom).room_id == "ABC123"
 
 
 @pytest.mark.parametrize(
@@ -234,7 +236,7 @@ def test_body_of_the_reference_is_read() -> None:
 def test_body_that_is_malformed_wrong_or_out_of_range_is_refused(body: bytes) -> None:
     """R3."""
     with pytest.raises(InvalidMessage):
-        decode_room(body)
+        decode_body(body, requests.CreateRoom)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +254,7 @@ def test_body_that_is_malformed_wrong_or_out_of_range_is_refused(body: bytes) ->
 def test_body_that_is_refused_is_refused_with_words(body: bytes, problem: str) -> None:
     """R3: for the log; the client hears what the reference says."""
     with pytest.raises(InvalidMessage) as refused:
-        decode_room(body)
+        decode_body(body, requests.CreateRoom)
     assert refused.value.message == problem
 
 

@@ -11,9 +11,9 @@ from mikroroom.protocol.codec import (
     EVENTS,
     REQUESTS,
     InvalidMessage,
+    decode_body,
     decode_event,
     decode_request,
-    decode_room,
     encode,
     to_event,
 )
@@ -126,7 +126,7 @@ def test_any_text_is_an_event_or_none_or_refused(text: str) -> None:
 def test_any_body_is_a_room_or_refused(body: bytes) -> None:
     """R3."""
     try:
-        room = decode_room(body)
+        room = decode_body(body, requests.CreateRoom)
     except InvalidMessage:
         return
     assert room.max_participants is None or 1 <= room.max_participants <= 1_000

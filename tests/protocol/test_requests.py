@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from mikroroom.protocol import requests
-from mikroroom.protocol.codec import REQUESTS, InvalidMessage, decode_request, decode_room, encode
+from mikroroom.protocol.codec import REQUESTS, InvalidMessage, decode_body, decode_request, encode
 
 from .examples import EXAMPLES, REFERENCE, TEXTS
 
@@ -320,10 +320,13 @@ def test_number_has_its_least_and_its_greatest(name: str, field: str, least: int
 def test_seats_of_a_room_to_be_made_have_the_same_bounds() -> None:
     """R3."""
     for seats in (1, 1_000):
-        assert decode_room(f'{{"maxParticipants":{seats}}}'.encode()).max_participants == seats
+        assert (
+            decode_body(f'{{"maxParticipants":{seats}}}'.encode(), requests.CreateRoom).max_participants
+            == seats
+        )
     for seats in (0, 1_001):
         with pytest.raises(InvalidMessage):
-            decode_room(f'{{"maxParticipants":{seats}}}'.encode())
+            decode_body(f'{{"maxParticipants":{seats}}}'.encode(), requests.CreateRoom)
 
 
 # Moderating

@@ -14,7 +14,7 @@ from msgspec import Raw
 from mikroroom.protocol import events, requests
 from mikroroom.protocol.codes import ErrorCode, Refusal
 from mikroroom.protocol.events import Event
-from mikroroom.protocol.requests import CreateRoom, Request
+from mikroroom.protocol.requests import Request
 
 
 class _Envelope(msgspec.Struct):
@@ -42,7 +42,6 @@ _request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _envelope_decoder = msgspec.json.Decoder(_Envelope)
 _event_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 _chat_decoder = msgspec.json.Decoder(events.Chat)
-_room_decoder = msgspec.json.Decoder(CreateRoom)
 _encoder = msgspec.json.Encoder()
 
 # Too deep a nesting and text outside Unicode are not msgspec's own errors.
@@ -145,23 +144,11 @@ def decode_event(text: str) -> Event | None:
         raise InvalidMessage(_explain(error)) from None
 
 
-def decode_room(body: bytes) -> CreateRoom:
-    """Read the body of ``POST /api/rooms``; an empty one asks for nothing in particular (R3).
-
-    Raises:
-        InvalidMessage: it is no JSON object, or a field is wrong.
-    """
-    try:
-        return _room_decoder.decode(body.decode()) if body else CreateRoom()
-    except _UNREADABLE as error:
-        raise InvalidMessage(_explain(error)) from None
-
-
 def decode_body(body: bytes, kind: type[S]) -> S:
-    """Read the body of any other HTTP request; an empty one asks for nothing in particular.
+    """Read the body of an HTTP request; an empty one asks for nothing in particular (R3).
 
     Raises:
-        InvalidMessage: as ``decode_room``. Says what is wrong, and what is allowed.
+        InvalidMessage: it is no JSON object, or a field is wrong. Says which, and what is allowed.
     """
     try:
         return msgspec.json.decode(body.decode() or "{}", type=kind)

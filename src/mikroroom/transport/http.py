@@ -7,8 +7,9 @@ from starlette.responses import Response
 from mikroroom import __version__
 from mikroroom.hub.hub import Hub
 from mikroroom.protocol.answers import Health, Index, Ready
-from mikroroom.protocol.codec import InvalidMessage, decode_room
+from mikroroom.protocol.codec import InvalidMessage, decode_body
 from mikroroom.protocol.codes import ErrorCode, Refusal
+from mikroroom.protocol.requests import CreateRoom
 from mikroroom.settings import Settings
 from mikroroom.stores.port import CodeTaken
 from mikroroom.transport.answers import answer, error, too_many, unavailable
@@ -89,7 +90,7 @@ async def create_room(request: Request) -> Response:
     if body is None:
         return error(413, f"Request body too large; at most {settings.max_body_bytes} bytes")
     try:
-        created = await hub.lobby.create_room(decode_room(body), address)
+        created = await hub.lobby.create_room(decode_body(body, CreateRoom), address)
     except CodeTaken:
         return error(429, NO_ROOM_MADE)
     except InvalidMessage:
