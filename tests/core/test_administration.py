@@ -3,8 +3,9 @@
 import pytest
 
 from mikroroom.core.administration import Change, change_room, end_meeting, remove, set_moderator
-from mikroroom.core.bans import MAX_BANS, Ban, Banishment, lift_ban, valid_bans
+from mikroroom.core.bans import MAX_BANS, Banishment, lift_ban, valid_bans
 from mikroroom.core.grants import Grant
+from mikroroom.core.room import Ban
 from mikroroom.core.secrets import digest_token
 from mikroroom.protocol import events, requests
 from mikroroom.protocol.codes import ErrorCode

@@ -4,7 +4,8 @@ import pytest
 
 from mikroroom.core.door import Newcomer, open_room
 from mikroroom.core.grants import Grant, fitting_name
-from mikroroom.core.invites import Invite, add_invite, is_invite, revoke_invite
+from mikroroom.core.invites import add_invite, is_invite, revoke_invite
+from mikroroom.core.room import Invite
 from mikroroom.core.secrets import digest_token
 from mikroroom.protocol.codes import CloseCode, ErrorCode
 

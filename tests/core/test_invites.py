@@ -6,15 +6,13 @@ import msgspec
 
 from mikroroom.core.invites import (
     MAX_INVITES,
-    Invite,
-    InviteRole,
     add_invite,
     find_invite,
     new_invite_token,
     revoke_invite,
     valid_invites,
 )
-from mikroroom.core.room import Room
+from mikroroom.core.room import Invite, InviteRole, Room
 from mikroroom.core.secrets import digest_token
 from mikroroom.protocol.codes import ErrorCode
 

@@ -12,8 +12,8 @@ from tests.redis_server import RedisServer
 from mikroroom.core import chat, door
 from mikroroom.core.administration import Change, change_room, end_meeting
 from mikroroom.core.effects import Close, Effects, Gone, Happened, Seated, Send
-from mikroroom.core.invites import Invite, add_invite
-from mikroroom.core.room import Room
+from mikroroom.core.invites import add_invite
+from mikroroom.core.room import Invite, Room
 from mikroroom.core.secrets import digest_token
 from mikroroom.protocol import events, requests
 from mikroroom.protocol.codes import ErrorCode, Refusal

@@ -4,28 +4,14 @@ A ban holds for an address, and for the person too, where its site has said who 
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from msgspec import Struct, structs
 
+from mikroroom.core.effects import Effects
+from mikroroom.core.room import Ban, Participant, Room, WaitingParticipant
 from mikroroom.protocol.codes import ErrorCode, Refusal
 
-if TYPE_CHECKING:
-    from mikroroom.core.effects import Effects
-    from mikroroom.core.room import Participant, Room, WaitingParticipant
-
 MAX_BANS = 500
-
-
-class Ban(Struct, frozen=True):
-    """Who may not join until then: ``name`` is what it was called. Times are in milliseconds."""
-
-    id: str
-    name: str
-    address: str
-    subject: str | None
-    created_at: int
-    expires_at: int
 
 
 class Banishment(Struct, frozen=True):
@@ -35,20 +21,20 @@ class Banishment(Struct, frozen=True):
     lasts: int
 
 
-def check_ban(room: "Room", address: str, subject: str | None, now: int) -> None:
+def check_ban(room: Room, address: str, subject: str | None, now: int) -> None:
     """Raises Refusal: BANNED, who comes from this address, or is this one to its site."""
     for ban in valid_bans(room, now):
         if address == ban.address or (ban.subject is not None and subject == ban.subject):
             raise Refusal(ErrorCode.BANNED, "You may not join this meeting")
 
 
-def check_space(room: "Room", now: int) -> None:
+def check_space(room: Room, now: int) -> None:
     """Raises Refusal: ROOM_LIMIT, nobody else can be banned."""
     if sum(1 for _ in valid_bans(room, now)) >= MAX_BANS:
         raise Refusal(ErrorCode.ROOM_LIMIT, f"The room has {MAX_BANS} bans; lift one first")
 
 
-def ban(room: "Room", person: "Participant | WaitingParticipant", banishment: Banishment, now: int) -> None:
+def ban(room: Room, person: Participant | WaitingParticipant, banishment: Banishment, now: int) -> None:
     """From now on this one may not join; bans that are over are forgotten."""
     room.bans = {each.id: each for each in valid_bans(room, now)}
     room.bans[banishment.ban_id] = Ban(
@@ -56,7 +42,7 @@ def ban(room: "Room", person: "Participant | WaitingParticipant", banishment: Ba
     )
 
 
-def lift_ban(room: "Room", ban_id: str) -> "Effects":
+def lift_ban(room: Room, ban_id: str) -> Effects:
     """Whoever it was may join again.
 
     Raises:
@@ -68,7 +54,7 @@ def lift_ban(room: "Room", ban_id: str) -> "Effects":
     return []
 
 
-def valid_bans(room: "Room", now: int) -> "Iterator[Ban]":
+def valid_bans(room: Room, now: int) -> Iterator[Ban]:
     """Those that are not over, in the order of their making."""
     return (each for each in room.bans.values() if each.expires_at > now)
 

@@ -6,37 +6,14 @@ What a join with one does stands with the joining; here is which there are, and 
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from random import Random
-from typing import TYPE_CHECKING, Literal
 
-from msgspec import Struct
-
+from mikroroom.core.effects import Effects
+from mikroroom.core.room import Invite, Room
 from mikroroom.core.secrets import is_token
 from mikroroom.protocol.codes import ErrorCode, Refusal
 
-if TYPE_CHECKING:
-    from mikroroom.core.effects import Effects
-    from mikroroom.core.room import Room
-
 MAX_INVITES = 100
 PREFIX = "inv_"
-
-InviteRole = Literal["participant", "moderator"]
-
-
-class Invite(Struct, frozen=True):
-    """``digest`` is its token as it may be kept, ``label`` what its maker calls it.
-
-    Times are in milliseconds: until ``expires_at`` it is valid, or with None as long as its room is there.
-    Whoever comes with one that ``skips_waiting`` enters a locked room at once.
-    """
-
-    id: str
-    digest: bytes
-    created_at: int
-    role: InviteRole = "participant"
-    expires_at: int | None = None
-    skips_waiting: bool = False
-    label: str = ""
 
 
 def is_invite(token: str) -> bool:
@@ -49,7 +26,7 @@ def new_invite_token(random: Random) -> str:
     return PREFIX + urlsafe_b64encode(random.randbytes(24)).decode()
 
 
-def add_invite(room: "Room", invite: Invite, now: int) -> "Effects":
+def add_invite(room: Room, invite: Invite, now: int) -> Effects:
     """Take in a new invite; those that are over make way.
 
     Raises:
@@ -62,7 +39,7 @@ def add_invite(room: "Room", invite: Invite, now: int) -> "Effects":
     return []
 
 
-def revoke_invite(room: "Room", invite_id: str) -> "Effects":
+def revoke_invite(room: Room, invite_id: str) -> Effects:
     """Nobody can come in by it any more; whoever has, stays.
 
     Raises:
@@ -74,12 +51,12 @@ def revoke_invite(room: "Room", invite_id: str) -> "Effects":
     return []
 
 
-def find_invite(room: "Room", token: str, now: int) -> Invite | None:
+def find_invite(room: Room, token: str, now: int) -> Invite | None:
     """The invite that this is the token of, if it is valid. How long it takes tells nothing of the others."""
     found = [invite for invite in valid_invites(room, now) if is_token(token, invite.digest)]
     return found[0] if found else None
 
 
-def valid_invites(room: "Room", now: int) -> Iterator[Invite]:
+def valid_invites(room: Room, now: int) -> Iterator[Invite]:
     """Those that somebody can come in by, in the order of their making."""
     return (each for each in room.invites.values() if each.expires_at is None or each.expires_at > now)

@@ -4,13 +4,15 @@
 in it as times, so whoever holds the room can keep them.
 """
 
+from typing import Literal
+
 from msgspec import Struct, field
 
-from mikroroom.core.bans import Ban
 from mikroroom.core.grants import GrantedRole
 from mikroroom.core.history import HISTORY_BYTES, History
-from mikroroom.core.invites import Invite
 from mikroroom.core.secrets import Password
+
+InviteRole = Literal["participant", "moderator"]
 
 
 class Policy(Struct, frozen=True):
@@ -76,6 +78,33 @@ class WaitingParticipant(Struct):
     resumption: Resumption | None = None
     role: GrantedRole | None = None
     subject: str | None = None
+
+
+class Invite(Struct, frozen=True):
+    """``digest`` is its token as it may be kept, ``label`` what its maker calls it.
+
+    Times are in milliseconds: until ``expires_at`` it is valid, or with None as long as its room is there.
+    Whoever comes with one that ``skips_waiting`` enters a locked room at once.
+    """
+
+    id: str
+    digest: bytes
+    created_at: int
+    role: InviteRole = "participant"
+    expires_at: int | None = None
+    skips_waiting: bool = False
+    label: str = ""
+
+
+class Ban(Struct, frozen=True):
+    """Who may not join until then: ``name`` is what it was called. Times are in milliseconds."""
+
+    id: str
+    name: str
+    address: str
+    subject: str | None
+    created_at: int
+    expires_at: int
 
 
 class Room(Struct, kw_only=True):

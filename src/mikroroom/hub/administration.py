@@ -15,9 +15,9 @@ from mikroroom.core import secrets
 from mikroroom.core.bans import Banishment, lift_ban
 from mikroroom.core.door import MEETING_ENDED
 from mikroroom.core.effects import Effects
-from mikroroom.core.invites import Invite, add_invite, new_invite_token, revoke_invite, valid_invites
+from mikroroom.core.invites import add_invite, new_invite_token, revoke_invite, valid_invites
 from mikroroom.core.moderation import admit_waiting
-from mikroroom.core.room import Policy, Room
+from mikroroom.core.room import Invite, Policy, Room
 from mikroroom.hub.lobby import Lobby
 from mikroroom.hub.steps import settled
 from mikroroom.hub.views import View, invite_detail

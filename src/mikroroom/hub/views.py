@@ -2,9 +2,9 @@
 
 from msgspec import UNSET, UnsetType
 
-from mikroroom.core.bans import Ban, valid_bans
-from mikroroom.core.invites import Invite, valid_invites
-from mikroroom.core.room import Participant, Room, WaitingParticipant
+from mikroroom.core.bans import valid_bans
+from mikroroom.core.invites import valid_invites
+from mikroroom.core.room import Ban, Invite, Participant, Room, WaitingParticipant
 from mikroroom.protocol.administration import (
     BanDetail,
     InviteDetail,
