@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from mikroroom import __version__
-from mikroroom.serving import listen
+from mikroroom.listeners import listen
 from mikroroom.settings import OPTIONS, Settings
 
 COMMAND = (sys.executable, "-m", "mikroroom")

@@ -40,8 +40,8 @@ from threading import Thread
 from typing import NamedTuple
 
 from mikroroom import logs, serving
+from mikroroom.listeners import CannotServe, Listeners, listen_or_tell
 from mikroroom.logs import Line
-from mikroroom.serving import CannotServe, Listeners
 from mikroroom.settings import Settings
 from mikroroom.systemd import NOTHING_INHERITED, Inherited, Notifier
 from mikroroom.transport.metrics import socket_of
@@ -72,7 +72,7 @@ def supervise(
     On sockets that listen already, or else our own.
     """
     try:
-        listeners = serving.listen_or_tell(chosen, inherited)
+        listeners = listen_or_tell(chosen, inherited)
     except CannotServe as reason:
         log.error(reason.line)
         return 1

@@ -16,12 +16,9 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from concurrent.futures import Future, wait
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Thread
-from typing import ParamSpec, TypeVar
 
 import msgspec
 
@@ -32,11 +29,9 @@ from mikroroom.stores.chronicle import Changes, MemoryChronicle
 from mikroroom.stores.database import Database, FileLost
 from mikroroom.stores.kept import KeptFile
 from mikroroom.stores.port import Kept
+from mikroroom.stores.writer import Writer
 
 log = logging.getLogger(__name__)
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 # Seconds from a change to its writing; what a crash may cost (R46) is twice as long.
 _DELAY = 0.1
@@ -63,7 +58,7 @@ class Journal:
         self._directory = Path(directory)
         self._path = self._directory / "rooms.db"
         self._lock: int | None = None
-        self._writer: _Writer | None = None
+        self._writer: Writer | None = None
         self._database = Database(self._path)
         self._kept = KeptFile(self._directory / "kept")
         self._encode = msgspec.msgpack.Encoder().encode
@@ -96,7 +91,7 @@ class Journal:
             return []
         self._database = Database(self._path)
         self._kept = KeptFile(self._directory / "kept")
-        self._writer = _Writer()
+        self._writer = Writer()
         self._loop = asyncio.get_running_loop()
         if self._chronicle is not None:
             self._chronicle.attach(self._note_event)
@@ -201,7 +196,7 @@ class Journal:
             os.close(self._lock)
             self._lock = None
 
-    async def _finish(self, writer: "_Writer", kept: Mapping[str, Kept]) -> None:
+    async def _finish(self, writer: Writer, kept: Mapping[str, Kept]) -> None:
         if self._flushing is not None:
             await asyncio.wait([self._flushing])
         self._take_rooms(0)
@@ -297,7 +292,7 @@ class Journal:
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(_DELAY, self._flush_now, self._writer)
 
-    def _flush_now(self, writer: "_Writer") -> None:
+    def _flush_now(self, writer: Writer) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -305,7 +300,7 @@ class Journal:
             self._loop = asyncio.get_running_loop()
             self._flushing = self._loop.create_task(self._flush_and_go_on(writer))
 
-    async def _flush_and_go_on(self, writer: "_Writer") -> None:
+    async def _flush_and_go_on(self, writer: Writer) -> None:
         try:
             await self._flush(writer)
         finally:
@@ -317,7 +312,7 @@ class Journal:
         elif self._has_changes():
             self._flush_later()
 
-    async def _flush(self, writer: "_Writer") -> None:
+    async def _flush(self, writer: Writer) -> None:
         """Write all that has changed until now. What cannot be written has changed still."""
         began = time.monotonic()
         awaited, self._next_flush = self._next_flush, None
@@ -474,36 +469,3 @@ class Journal:
                     effect="rooms wait for it; what changes meanwhile does not survive a restart",
                 )
             )
-
-
-class _Writer:
-    """A thread that does one thing after the other. The end of the process does not wait for it."""
-
-    def __init__(self) -> None:
-        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        Thread(target=self._work, name="mikroroom-journal", daemon=True).start()
-
-    def submit(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
-        """Have something done. The future has what it returns or raises."""
-        future: Future[T] = Future()
-
-        def do() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                result = job(*args, **kwargs)
-            except BaseException as error:  # noqa: BLE001 - it is for who asked
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-
-        self._jobs.put(do)
-        return future
-
-    def stop(self) -> None:
-        """Nothing more will be asked for."""
-        self._jobs.put(None)
-
-    def _work(self) -> None:
-        while job := self._jobs.get():
-            job()
