@@ -463,7 +463,7 @@ def settings_table() -> str:
     """The settings as a Markdown table, for the README."""
     rows = ["| Setting | Default | Allowed | Meaning |", "|---|---|---|---|"]
     for field, option in OPTIONS.items():
-        default = f"`{shown(field, option.default)}`" if option.default != type(option.default)() else ""
+        default = f"`{shown(field, option.default)}`" if option.default not in ("", ()) else ""
         rows.append(f"| `{field}` | {default} | {option.allowed} | {option.description} |")
     return "\n".join(rows) + "\n"
 
