@@ -3,7 +3,7 @@
 import pytest
 
 from mikroroom.core.door import Newcomer, open_room
-from mikroroom.core.grants import Grant, fitting_name
+from mikroroom.core.grants import Denial, Grant, fitting, fitting_name, fitting_reason
 from mikroroom.core.invites import add_invite, is_invite, revoke_invite
 from mikroroom.core.room import Invite
 from mikroroom.core.secrets import digest_token
@@ -207,11 +207,11 @@ def test_an_invite_that_is_none_is_over_or_was_revoked_lets_nobody_in() -> None:
     assert stage.room.code == CODE
 
 
-# Names
+# Grants from elsewhere
 
 
 @pytest.mark.parametrize(
-    ("name", "fitting"),
+    ("name", "fits"),
     [
         ("Ada", "Ada"),
         ("  Ada \n Lovelace ", "Ada  Lovelace"),
@@ -223,8 +223,27 @@ def test_an_invite_that_is_none_is_over_or_was_revoked_lets_nobody_in() -> None:
         (None, None),
     ],
 )
-def test_a_name_from_elsewhere_is_made_to_fit(name: str | None, fitting: str | None) -> None:
-    assert fitting_name(name) == fitting
+def test_a_name_from_elsewhere_is_made_to_fit(name: str | None, fits: str | None) -> None:
+    assert fitting_name(name) == fits
+
+
+def test_a_grant_from_elsewhere_is_made_to_fit_but_for_who_it_is() -> None:
+    assert fitting(Grant(name=" Ada\n", role="host", subject="")) == Grant(name="Ada", role="host")
+    assert fitting(Grant(subject="s" * 256)).subject == "s" * 256
+    for subject in ("s" * 257, "\ud800"):
+        with pytest.raises(ValueError, match=r"at most 256 characters - at `\$\.subject`"):
+            fitting(Grant(subject=subject))
+    with pytest.raises(ValueError, match=r"at `\$\.role`"):
+        fitting(Grant(role="king"))  # type: ignore[arg-type]  # what a site may do
+    with pytest.raises(ValueError, match=r"at `\$\.name`"):
+        fitting(Grant(name=7))  # type: ignore[arg-type]  # likewise
+
+
+def test_a_reason_from_elsewhere_is_text_of_a_length_that_can_be_told() -> None:
+    assert fitting_reason(Denial()) == "You may not join this meeting"
+    assert fitting_reason(Denial("Not \ud800today" + "." * 600)) == "Not today" + "." * 490
+    with pytest.raises(ValueError, match=r"Expected `str`, got `int` - at `\$\.reason`"):
+        fitting_reason(Denial(7))  # type: ignore[arg-type]  # what a site may do
 
 
 def test_who_may_begin_a_room_and_what_is_an_invite() -> None:

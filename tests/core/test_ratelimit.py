@@ -58,6 +58,15 @@ def test_wait_tells_without_taking() -> None:
     assert [window.wait("a", now) for now in (0, 1, MINUTE - 1, MINUTE)] == [MINUTE, MINUTE - 1, 1, 0]
 
 
+def test_limit_is_exceeded_only_by_who_had_extra_places() -> None:
+    window = Window(2, MINUTE)
+    assert taken(window, "a", 0, 3) == [0, 0, MINUTE]
+    assert not window.is_exceeded("a", 0)
+    assert window.take("a", 0, extra=1) == 0
+    assert [window.is_exceeded("a", now) for now in (0, MINUTE - 1, MINUTE)] == [True, True, False]
+    assert not window.is_exceeded("b", 0)
+
+
 def test_place_given_back_is_free_again() -> None:
     """R13."""
     window = Window(2, MINUTE)

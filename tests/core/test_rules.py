@@ -2,7 +2,7 @@
 
 import pytest
 
-from mikroroom.core.rules import RULES, Role
+from mikroroom.core.rules import RULES, Role, moderates
 from mikroroom.protocol import events, requests
 from mikroroom.protocol.codec import REQUESTS
 from mikroroom.protocol.codes import ErrorCode
@@ -68,6 +68,14 @@ def test_one_who_is_not_in_the_room_may_do_nothing(request_: requests.Message, n
     stage.acts_on("ada", "kicked", "kick")
     with stage.refuses(ErrorCode.NOT_IN_ROOM):
         stage.does(name, request_)
+
+
+def test_to_moderate_is_to_ask_for_what_guests_may_not_and_to_delete_what_others_said() -> None:
+    assert all(moderates(request, "ada") for request in MODERATING)
+    assert not any(moderates(request, "ada") for request in OF_ONESELF)
+    deletion = requests.DeleteMessage("1767225600000-guest")
+    assert moderates(deletion, "ada")
+    assert not moderates(deletion, "guest")
 
 
 def test_own_state_changes_where_told_and_the_others_hear_it_whole() -> None:
