@@ -17,8 +17,9 @@ run: $(VENV)/.run  ## Meet on http://127.0.0.1:3000; more with make run ARGS="--
 
 test: lint  ## Check everything: style, types, layers, tests, coverage of the core
 	tests/debian-packages.sh
-	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage run -m pytest tests/core
 	$(BIN)/coverage report
+	$(BIN)/pytest --ignore tests/core --numprocesses 2 --dist worksteal $(ARGS)
 
 lint: $(VENV)/.dev  ## Check style, types and layers only
 	$(BIN)/ruff check .
