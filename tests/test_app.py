@@ -23,7 +23,7 @@ from websockets.exceptions import InvalidStatus
 
 from mikroroom import Settings, create_app
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 CODE = "ABC234"
 
 Serve = Callable[..., Awaitable[str]]

@@ -175,7 +175,9 @@ async def test_wrong_tokens_are_guesses_and_then_no_token_is_looked_at(
     assert "guesses-limited address=192.0.2.1" in [record.getMessage() for record in caplog.records]
 
 
-async def test_wrong_tokens_by_the_thousand_disturb_no_meeting(app: Starlette) -> None:
+async def test_wrong_tokens_by_the_thousand_disturb_no_meeting(app_with: AppWith) -> None:
+    # Who talks as fast as they can is not to be told to talk less.
+    app = app_with(admin_token=TOKEN, guesses_per_minute=5, connections_per_minute=0, messages_per_second=0)
     await made(app)
     ada, bob = await comes(app, "Ada"), await comes(app, "Bob")
 

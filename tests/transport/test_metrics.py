@@ -133,7 +133,7 @@ async def test_token_is_asked_for_and_cannot_be_guessed(app_with: AppWith) -> No
 
 async def test_rooms_that_are_not_written_are_told_of(serve: Serve, tmp_path: Path) -> None:
     directory = tmp_path / "data"
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         first = await serve(create_app(Settings(data_dir=str(directory))))
         assert (await scrape(first))["mikroroom_rooms_kept"] == 1
         second = await serve(create_app(Settings(data_dir=str(directory))))
@@ -168,7 +168,10 @@ async def test_storm_of_scrapes_is_one_reading(app_with: AppWith, monkeypatch: p
     assert readings == 1
 
 
-async def test_workers_answer_for_each_other(serve: Serve, tmp_path: Path) -> None:
+async def test_workers_answer_for_each_other(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 60.0)
     apps = [create_app(Settings()), create_app(Settings())]
     urls = [await serve(app) for app in apps]
     told: list[Metrics] = [app.state.metrics for app in apps]
