@@ -626,7 +626,10 @@ async def test_where_it_is_decided_who_joins_a_page_of_another_origin_makes_no_r
 
 async def test_people_on_a_server_are_reached(serve: Callable[..., Awaitable[str]]) -> None:
     url = await serve(create_app(Settings(admin_token=TOKEN)))
-    async with Client.connect(url.replace("http", "ws", 1) + "/ws") as ada, httpx.AsyncClient() as http:
+    async with (
+        Client.connect(url.replace("http", "ws", 1) + "/ws") as ada,
+        httpx.AsyncClient(timeout=60) as http,
+    ):
         own = await ada.join(CODE, "Ada", is_host=True)
         assert isinstance(own, events.ParticipantJoined)
         listed = json.loads((await http.get(f"{url}/api/rooms", headers=ADMIN)).text)

@@ -50,7 +50,7 @@ def names_in(directory: Path) -> list[str]:
 
 
 async def scrape(url: str) -> dict[str, float]:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         response = await client.get(f"{url}/metrics")
     assert response.status_code == 200, response.text
     return read(response.text)
@@ -98,7 +98,7 @@ async def test_what_happens_is_counted(serve: Serve) -> None:
 
 async def test_metrics_name_no_person_and_no_room(serve: Serve) -> None:
     url = await serve(create_app(Settings()))
-    async with Client.connect(ws(url)) as ada, httpx.AsyncClient() as client:
+    async with Client.connect(ws(url)) as ada, httpx.AsyncClient(timeout=60) as client:
         await ada.join("ABC123", "Ada", is_host=True)
         text = (await client.get(f"{url}/metrics")).text
     assert "ABC123" not in text and "Ada" not in text and str(ada.id) not in text
