@@ -81,7 +81,7 @@ async def serving(app: ASGIApp, **options: Any) -> AsyncIterator[str]:
     server = uvicorn.Server(uvicorn.Config(app, **{**quiet, **options}))
     serving = asyncio.create_task(server.serve([listener]))
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while not server.started:
                 assert not serving.done(), "the app did not start"
                 await asyncio.sleep(0.005)

@@ -23,7 +23,7 @@ from websockets.exceptions import InvalidStatus
 
 from mikroroom import Settings, create_app
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 CODE = "ABC234"
 
 Serve = Callable[..., Awaitable[str]]
@@ -192,7 +192,7 @@ async def test_the_service_answers_for_itself(site: Site, serve: Serve) -> None:
     assert response.headers["X-Site"] == "signed", "the site's middleware is around it"
     index = (await get(url + "/meet/")).json()
     assert index["endpoints"]["websocket"] == "/meet/ws"
-    async with httpx.AsyncClient(base_url=url + "/meet", trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=url + "/meet", timeout=PATIENCE, trust_env=False) as client:
         assert (await client.options("/anywhere")).status_code == 204
         assert (await client.post("/api/rooms", json={"roomId": CODE})).status_code == 201
         assert (await client.post("/api/rooms", json={"roomId": CODE})).status_code == 429

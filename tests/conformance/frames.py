@@ -217,7 +217,8 @@ class Wire(asyncio.Protocol):
 
     def cut(self) -> None:
         """End the connection at once."""
-        self.transport.abort()
+        if not self._ended:
+            self.transport.abort()
 
     async def _take(self, count: int) -> bytes:
         while len(self._bytes) < count:

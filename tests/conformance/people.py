@@ -27,14 +27,17 @@ from websockets.protocol import State
 
 Message = dict[str, Any]
 
-# Seconds after which what should have come is taken never to come: far more than a slow machine needs.
-PATIENCE = 15.0
+# Seconds after which what should have come is taken never to come: far more than a slow machine needs, and
+# less than the time after which a server would see to it anyway (a window to come back, pings).
+PATIENCE = 25.0
 
 FENCE = "fence"
 
 # A greeting goes from one to another as any relay does. No test has a candidate with such a name in it.
 RELAY = "ice-candidate"
 GREETING = "greeting"
+
+_used_codes: set[str] = set()
 
 # What only those are told who asked to be able to come back (R40, R42, R47).
 RESUMING = frozenset({"seq", "resumeToken", "resumeWindow", "resumed", "replayed", "lastClientSeq"})
@@ -333,8 +336,16 @@ async def eventually(happens: Callable[[], Awaitable[bool]]) -> None:
 
 
 def new_code() -> str:
-    """A room code that nobody has used."""
-    return "".join(random.choices(string.ascii_uppercase + string.digits, k=6))
+    """A room code that nobody has used.
+
+    Nor will a server make it up: it has a zero in it as well as an O, and R1 wants no look-alikes.
+    """
+    while True:
+        letters = random.choices(string.ascii_uppercase + string.digits, k=4)
+        code = "".join(random.sample(["0", "O", *letters], 6))
+        if code not in _used_codes:
+            _used_codes.add(code)
+            return code
 
 
 async def make_moderator(host: Person, chosen: Person, *others: Person) -> None:

@@ -18,6 +18,9 @@ from .stage import Site, Worker
 
 PREFIX = "MIKROROOM_"
 
+# Seconds for a server to come up: a machine that is busy with something else takes long to load a program.
+START_PATIENCE = 120.0
+
 # The plain server is told what a site would have to tell it: nothing in the application can set these.
 _UVICORN = ["-m", "uvicorn", "--host", "127.0.0.1", "--port", "0", "--ws-max-size", "262144"]
 _UVICORN_PING = {"PING_INTERVAL": "--ws-ping-interval", "PING_TIMEOUT": "--ws-ping-timeout"}
@@ -99,13 +102,20 @@ def _ready_at(process: subprocess.Popen[bytes], log: Path, path: str) -> Worker:
 
     It is ready when it says so: a load balancer would send nobody there before.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + START_PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         found = re.search(r"http://127\.0\.0\.1:[1-9]\d*", log.read_text())
-        if found and httpx.get(f"{found.group()}{path}/ready", trust_env=False).is_success:
+        if found and _is_ready(f"{found.group()}{path}/ready"):
             return Worker(found.group() + path)
         time.sleep(0.02)
     raise RuntimeError(f"The server did not come up:\n{log.read_text()}")
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False, timeout=PATIENCE).is_success
+    except httpx.ConnectError:  # what it has named it need not listen at yet
+        return False
 
 
 def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:

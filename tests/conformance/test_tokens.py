@@ -25,7 +25,7 @@ async def test_token_is_valid_until_its_successor_has_been_used(stage: Stage) ->
     await late.asks_to_resume(first)
     await late.is_refused("RESUME_FAILED", "join")
     await ada.says("chat", text="to the third")
-    await third.hears("chat")
+    await third.hears_until("chat", text="to the third")
 
 
 async def test_wrong_token_is_refused_and_one_may_join_afresh(stage: Stage) -> None:

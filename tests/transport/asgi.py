@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message
 
 from mikroroom.transport.headers import CORS_HEADERS, SECURITY_HEADERS
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 HERE, ELSEWHERE = "192.0.2.1", "192.0.2.2"
 
 __all__ = ["CORS_HEADERS", "ELSEWHERE", "HERE", "PATIENCE", "SECURITY_HEADERS", "Caller", "visit"]

@@ -175,7 +175,9 @@ async def test_wrong_tokens_are_guesses_and_then_no_token_is_looked_at(
     assert "guesses-limited address=192.0.2.1" in [record.getMessage() for record in caplog.records]
 
 
-async def test_wrong_tokens_by_the_thousand_disturb_no_meeting(app: Starlette) -> None:
+async def test_wrong_tokens_by_the_thousand_disturb_no_meeting(app_with: AppWith) -> None:
+    # Who talks as fast as they can is not to be told to talk less.
+    app = app_with(admin_token=TOKEN, guesses_per_minute=5, connections_per_minute=0, messages_per_second=0)
     await made(app)
     ada, bob = await comes(app, "Ada"), await comes(app, "Bob")
 
@@ -624,7 +626,10 @@ async def test_where_it_is_decided_who_joins_a_page_of_another_origin_makes_no_r
 
 async def test_people_on_a_server_are_reached(serve: Callable[..., Awaitable[str]]) -> None:
     url = await serve(create_app(Settings(admin_token=TOKEN)))
-    async with Client.connect(url.replace("http", "ws", 1) + "/ws") as ada, httpx.AsyncClient() as http:
+    async with (
+        Client.connect(url.replace("http", "ws", 1) + "/ws") as ada,
+        httpx.AsyncClient(timeout=60) as http,
+    ):
         own = await ada.join(CODE, "Ada", is_host=True)
         assert isinstance(own, events.ParticipantJoined)
         listed = json.loads((await http.get(f"{url}/api/rooms", headers=ADMIN)).text)

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from tests.transport.contract.looking_app import delays
+from tests.transport.contract.site import turns
 
 from mikroroom import Settings, create_app
 from mikroroom.transport import bounded
@@ -21,14 +23,16 @@ HANDSHAKE = (
     b"GET /ws HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 
 @contextlib.asynccontextmanager
-async def connected(url: str) -> AsyncIterator[Streams]:
-    """A connection on which all is written by hand."""
+async def connected(url: str, begun: bytes = b"") -> AsyncIterator[Streams]:
+    """A connection on which all is written by hand. Its beginning is there before the server looks."""
     host, port = url.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
+    plug = socket.create_connection((host, int(port)))
+    plug.sendall(begun)
+    reader, writer = await asyncio.open_connection(sock=plug)
     try:
         async with asyncio.timeout(PATIENCE):
             yield reader, writer
@@ -157,8 +161,7 @@ async def test_who_does_not_come_to_the_point_is_dropped(
     url: str, monkeypatch: pytest.MonkeyPatch, begun: bytes
 ) -> None:
     monkeypatch.setattr(bounded, "HEAD_PATIENCE", 0.1)
-    async with connected(url) as (reader, writer):
-        writer.write(begun)
+    async with connected(url, begun) as (reader, _):
         answer = await rest(reader)
     assert answer.startswith(b"HTTP/1.1 408 ") if begun else not answer
 
@@ -190,9 +193,8 @@ async def test_a_web_socket_has_all_the_time_it_wants(
 ) -> None:
     """Also one whose handshake came in pieces."""
     monkeypatch.setattr(bounded, "HEAD_PATIENCE", 0.3)
-    async with connected(url) as (reader, writer):
-        writer.write(HANDSHAKE[:first])
-        await asyncio.sleep(0.02)  # so that the rest comes in a segment of its own, mostly
+    async with connected(url, HANDSHAKE[:first]) as (reader, writer):
+        await turns()  # so that the rest comes in a segment of its own
         writer.write(HANDSHAKE[first:])
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
         with pytest.raises(TimeoutError):

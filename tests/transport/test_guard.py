@@ -57,7 +57,7 @@ async def wire(url: str, more: str = "") -> AsyncIterator[tuple[asyncio.StreamRe
 async def rest_of(reader: asyncio.StreamReader) -> bytes:
     """All that still comes, until the server has closed."""
     received = b""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         with contextlib.suppress(ConnectionError):
             while chunk := await reader.read(65_536):
                 received += chunk
@@ -90,7 +90,7 @@ async def test_pings_of_a_lively_client_are_all_answered(serve: Serve) -> None:
     site = await serve(echo, ws=GuardedProtocol)
     async with connect(site.replace("http", "ws")) as client:
         pongs = [await client.ping(str(number)) for number in range(IDLE_FRAMES - 1)]
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             await asyncio.gather(*pongs)
 
 
@@ -110,7 +110,7 @@ async def test_many_messages_in_one_go_are_all_taken(serve: Serve) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(frame(TEXT, b"0123456789") * 3_000)
         echoes = b"\x81\x0a0123456789" * 3_000
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             assert await reader.readexactly(len(echoes)) == echoes
 
 

@@ -65,10 +65,10 @@ async def site(hook: Any, protocol: Any) -> AsyncIterator[str]:
         middleware=[Middleware(AuthenticationMiddleware, backend=Passes())],
         lifespan=lifespan,
     )
-    config = uvicorn.Config(app, port=0, ws=protocol, log_level="error", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(app, port=0, ws=protocol, log_config=None, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not server.started:
             await asyncio.sleep(0.005)
     try:

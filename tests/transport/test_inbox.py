@@ -7,7 +7,7 @@ import pytest
 from mikroroom.transport.inbox import QUEUED_BYTES, Inbox
 
 LIMIT = 3
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 class Source:

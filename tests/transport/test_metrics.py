@@ -50,7 +50,7 @@ def names_in(directory: Path) -> list[str]:
 
 
 async def scrape(url: str) -> dict[str, float]:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         response = await client.get(f"{url}/metrics")
     assert response.status_code == 200, response.text
     return read(response.text)
@@ -98,7 +98,7 @@ async def test_what_happens_is_counted(serve: Serve) -> None:
 
 async def test_metrics_name_no_person_and_no_room(serve: Serve) -> None:
     url = await serve(create_app(Settings()))
-    async with Client.connect(ws(url)) as ada, httpx.AsyncClient() as client:
+    async with Client.connect(ws(url)) as ada, httpx.AsyncClient(timeout=60) as client:
         await ada.join("ABC123", "Ada", is_host=True)
         text = (await client.get(f"{url}/metrics")).text
     assert "ABC123" not in text and "Ada" not in text and str(ada.id) not in text
@@ -133,7 +133,7 @@ async def test_token_is_asked_for_and_cannot_be_guessed(app_with: AppWith) -> No
 
 async def test_rooms_that_are_not_written_are_told_of(serve: Serve, tmp_path: Path) -> None:
     directory = tmp_path / "data"
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         first = await serve(create_app(Settings(data_dir=str(directory))))
         assert (await scrape(first))["mikroroom_rooms_kept"] == 1
         second = await serve(create_app(Settings(data_dir=str(directory))))
@@ -168,7 +168,10 @@ async def test_storm_of_scrapes_is_one_reading(app_with: AppWith, monkeypatch: p
     assert readings == 1
 
 
-async def test_workers_answer_for_each_other(serve: Serve, tmp_path: Path) -> None:
+async def test_workers_answer_for_each_other(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 60.0)
     apps = [create_app(Settings()), create_app(Settings())]
     urls = [await serve(app) for app in apps]
     told: list[Metrics] = [app.state.metrics for app in apps]

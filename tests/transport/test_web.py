@@ -675,7 +675,7 @@ async def test_a_server_that_does_not_tell_the_raw_path_gets_the_page(app: Starl
 async def test_a_server_sends_it_all(app_with: AppWith, serve: Serve, http: str) -> None:
     app = app_with(root_path="/meet")
     url = await serve(app, http=http)
-    async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as client:
         page = await client.get("/meet/", headers=BROWSER)
         assert page.text == page_of(version(app)).decode()
         assert f" ws://{client.base_url.netloc.decode()} " in page.headers["Content-Security-Policy"]

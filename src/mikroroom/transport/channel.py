@@ -72,6 +72,7 @@ class Channel(WSListener):
         "_deadline",
         "_fragments",
         "_gone",
+        "_has_looked_away",
         "_heartbeat",
         "_idle_frames",
         "_ignored",
@@ -114,6 +115,7 @@ class Channel(WSListener):
         self._ignored = 0
         self._is_choked = False
         self._is_held = False
+        self._has_looked_away = False
         self._is_swollen = False
         self._ping: bytes | None = None
         self._relief: asyncio.Future[None] | None = None
@@ -241,7 +243,7 @@ class Channel(WSListener):
 
     def pause(self) -> None:
         """Take no more for the moment: TCP holds the client back."""
-        self._is_held = True
+        self._is_held = self._has_looked_away = True
         self._pause_reading()
 
     def resume(self) -> None:
@@ -253,13 +255,14 @@ class Channel(WSListener):
         """See ``heartbeat.Living``."""
         if not self._state:
             self._ping = payload
+            self._has_looked_away = self._is_held
             self._writer.send_ping(payload)
 
     def give_up(self) -> None:
         """See ``heartbeat.Living``. Who does not read either would never take what waits for it."""
         if self._state:
             return
-        if self._is_held:  # the answer may have come, and we do not look
+        if self._has_looked_away:  # the answer may have come, and stand behind what is not read yet
             self._heartbeat.watch(self)
             return
         self.fail(SERVER_ERROR, "keepalive ping timeout")

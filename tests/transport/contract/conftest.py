@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import uvloop
 from starlette.types import ASGIApp
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from .faults import fault
 from .site import PROTOCOLS, Site
@@ -50,6 +51,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.xfail(reason=reason, run=False))
     config.hook.pytest_deselected(items=spared)
     items[:] = [item for item in items if item not in spared]
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is right, and nothing wrong, only because a server has waited long enough for its client."""
+    channel = importlib.import_module("mikroroom.transport.channel")
+    for patience in ("CLOSE_PATIENCE", "FLUSH_PATIENCE"):
+        monkeypatch.setattr(channel, patience, 600.0)
+    start = WebSocketsSansIOProtocol.__init__
+
+    def started(connection: Any, *arguments: Any, **options: Any) -> None:
+        start(connection, *arguments, **options)
+        connection.close_timeout = 600.0
+
+    monkeypatch.setattr(WebSocketsSansIOProtocol, "__init__", started)
 
 
 @pytest.fixture

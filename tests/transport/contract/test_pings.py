@@ -7,7 +7,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 
 from .conftest import SiteWith
 from .site import choked, turns
-from .wire import Frame, Op, Wire, close, frame, text
+from .wire import PATIENCE, Frame, Op, Wire, close, frame, text
 
 SOON = 0.02
 
@@ -36,7 +36,8 @@ async def test_who_does_not_answer_goes(site_with: SiteWith) -> None:
     await ping(wire)
     wire.send(text("not a pong"))
     await wire.is_closed_with(1011)
-    assert await call.hears_to_the_end() == ["not a pong"]
+    # None of it, if the machine stood still just then.
+    assert await call.hears_to_the_end() in (["not a pong"], [])
     await wire.ends()
     call.returns()
     await site.is_left()
@@ -58,7 +59,7 @@ async def test_pong_to_something_else_does_not_count(site_with: SiteWith) -> Non
 
 
 async def test_second_ping_is_not_answered_by_the_first_pong(site_with: SiteWith) -> None:
-    site = await site_with(ws_ping_interval=SOON, ws_ping_timeout=15 * SOON)
+    site = await site_with(ws_ping_interval=SOON, ws_ping_timeout=25 * SOON)
     wire, call = await site.opened()
     first = await ping(wire)
     wire.send(frame(Op.PONG, first))
@@ -90,48 +91,47 @@ async def test_no_timeout_is_no_end(site_with: SiteWith) -> None:
 
 
 async def test_many_are_each_asked_and_judged_alone(site_with: SiteWith) -> None:
-    site = await site_with(ws_ping_interval=SOON, ws_ping_timeout=15 * SOON)
-    everybody = [await site.opened() for _ in range(10)]
+    site = await site_with(ws_ping_interval=SOON, ws_ping_timeout=25 * SOON)
 
     async def answers(wire: Wire) -> None:
         while True:
             wire.send(frame(Op.PONG, await ping(wire)))
 
     async with asyncio.TaskGroup() as both:
-        answering = [both.create_task(answers(wire)) for wire, _ in everybody[::2]]
+        everybody, answering = [], []
+        for number in range(10):
+            everybody.append(await site.opened())
+            if number % 2 == 0:
+                answering.append(both.create_task(answers(everybody[-1][0])))
         for wire, call in everybody[1::2]:
             await ping(wire)
             await wire.is_closed_with(1011)
             await call.hears_to_the_end()
+        for wire, call in everybody[::2]:
+            wire.send(text("still here"))
+            await call.hears_text("still here")
         for task in answering:
             assert not task.done()
             task.cancel()
-    for wire, call in everybody[::2]:
-        wire.send(text("still here"))
-        await call.hears_text("still here")
 
 
-@pytest.mark.parametrize("size", [1, 300], ids=["one message", "more than is read"])
-async def test_app_that_is_slow_is_no_client_that_is_gone(site_with: SiteWith, size: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "patience"), [(1, 10), (300, 10 * SOON)], ids=["one message", "more than is read"]
+)
+async def test_app_that_is_slow_is_no_client_that_is_gone(
+    site_with: SiteWith, size: int, patience: float
+) -> None:
     """The client answers each ping; that the app takes its time to receive is not the client's fault."""
-    # Long enough for a machine that stands still for a moment, in which the client does not answer either.
-    site = await site_with(ws_ping_interval=SOON, ws_ping_timeout=10 * SOON)
+    site = await site_with(ws_ping_interval=SOON, ws_ping_timeout=patience)
     wire, call = await site.opened()
     wire.send(*[text("x" * 1_000)] * size)
     await turns()
-
-    async def answers() -> None:
-        while (heard := await wire.next()).opcode == Op.PING:
-            wire.send(frame(Op.PONG, heard.payload))
-        raise AssertionError(heard)
-
-    answering = asyncio.create_task(answers())
-    await asyncio.sleep(20 * SOON)  # what must not happen has had time to
+    for _ in range(3):  # another comes when the last one is answered, or has been waited for in vain
+        wire.send(frame(Op.PONG, await ping(wire)))
     for _ in range(size):
         await call.hears_text("x" * 1_000)
     wire.send(text("still here"))
     await call.hears_text("still here")
-    answering.cancel()
 
 
 async def test_who_neither_answers_nor_reads_goes(site_with: SiteWith) -> None:
@@ -141,7 +141,7 @@ async def test_who_neither_answers_nor_reads_goes(site_with: SiteWith) -> None:
     wire.transport.pause_reading()
     sending = await choked(call)
     with pytest.raises(ClientDisconnected):
-        await asyncio.wait_for(sending, 5)
+        await asyncio.wait_for(sending, PATIENCE)
     await call.hears_to_the_end()
     call.returns()
     await site.is_left()

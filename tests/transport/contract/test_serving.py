@@ -79,7 +79,8 @@ async def _opened(open_one: Callable[[], connect], process: subprocess.Popen[byt
 
 
 WAYS = {
-    "workers": ["--workers=2", "--loop=asyncio"],
+    # A worker that takes long to come up on a busy machine is not to be taken for dead.
+    "workers": ["--workers=2", "--loop=asyncio", "--timeout-worker-healthcheck=120"],
     "fd on asyncio": ["--loop=asyncio", "--http=h11"],
     "fd on uvloop": ["--loop=uvloop", "--http=httptools"],
     "uds": ["--loop=uvloop"],

@@ -15,7 +15,7 @@ GRACE = 0.2
 
 async def stops(site: Site) -> None:
     """All of uvicorn's shutdown, in time."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await site.server.shutdown()
 
 

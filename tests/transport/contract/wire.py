@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import cast
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 # The example of RFC 6455, section 1.3.
 KEY, ACCEPT = "dGhlIHNhbXBsZSBub25jZQ==", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 MASK = b"\x37\xfa\x21\x3d"
