@@ -356,6 +356,44 @@ async def test_the_last_worker_leaves_what_it_has_for_the_next(farm: Farm) -> No
     assert set((await second.looks()).participants) == {ada}
 
 
+@pytest.mark.parametrize("turns", range(1, 10))
+async def test_a_connection_that_is_lost_in_a_stop_costs_nobody_what_it_was_told(
+    farm: Farm, turns: int
+) -> None:
+    first = await farm.worker()
+    ada = await first.opens(resume_token="ada's")
+    await loses(first, ada)
+    first.mailboxes[ada] = KEPT
+    first.store.note_taken(CODE, ada, 3)
+    link = inside(first).link
+    stopping = asyncio.create_task(first.store.stop({}))
+    farm.shelves.remove(first)
+    # Somewhere on the way of what is asked last.
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    if link._wire is not None:
+        link._wire.cut()
+    await stopping
+    assert msgspec.msgpack.decode(await farm.key("kept", ada), type=Kept) == KEPT
+    assert (await farm.key("room", CODE))[f"c:{ada}".encode()] == b"3"
+
+
+async def test_how_much_has_come_from_somebody_never_becomes_less(farm: Farm) -> None:
+    first = await farm.worker()
+    ada = await first.opens(resume_token="ada's")
+    link = inside(first).link
+    for count in (9, 10, 2):
+        await link.run("note", CODE, ada, count)
+    assert (await farm.key("room", CODE))[f"c:{ada}".encode()] == b"10"
+    # Nor by what a worker has left that knew of less.
+    await loses(first, ada)
+    first.mailboxes[ada] = KEPT
+    await first.store.stop({})
+    farm.shelves.remove(first)
+    second = await farm.worker()
+    await until(lambda: (ada, Kept(7, 10, 5, [b'{"seq":7}'])) in second.arrivals)
+
+
 async def test_workers_that_leave_together_do_not_wait_for_each_other(
     farm: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,12 +114,16 @@ class Arrivals:
 
 
 def _kept_from(kept: bytes | None, count: bytes | None) -> Kept:
+    taken = int(count or 0)
     if kept is not None:
         try:
-            return msgspec.msgpack.decode(kept, type=Kept)
+            left = msgspec.msgpack.decode(kept, type=Kept)
         except msgspec.MsgspecError:
             pass  # of another version
-    return Kept(0, int(count or 0), 0, [], is_whole=False)
+        else:
+            left.last_client_seq = max(left.last_client_seq, taken)
+            return left
+    return Kept(0, taken, 0, [], is_whole=False)
 
 
 def _end(arrival: Arrival) -> None:

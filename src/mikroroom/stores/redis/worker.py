@@ -29,9 +29,9 @@ log = logging.getLogger(__name__)
 
 # Seconds that a stop gives to Redis to answer at all, to moving people elsewhere, and to leaving behind what
 # nobody took.
-ANSWER_PATIENCE = 1.0
+ANSWER_PATIENCE = 1.5
 MOVE_PATIENCE = 4.0
-LEAVE_PATIENCE = 3.0
+LEAVE_PATIENCE = 2.5
 # Milliseconds for which what people were told outlives a stop that leaves nobody to keep it.
 KEPT_LETTERS = 600_000
 # An answer that is lost must not cost a worker its life: so many may be, one after the other, in a lease.
@@ -96,8 +96,9 @@ class Worker:
         self._is_reading = False
         self._is_leaving = False
         self._tell_dead: Callable[[], None] | None = is_dead
-        # For who waits to leave: whether others go on; and whether they do not, as one of them has said.
-        self._has_heirs = False
+        # For who waits to leave: whether others go on, as far as is known; and whether they do not, as one of
+        # them has said.
+        self._has_heirs = True
         self._is_declined = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._seeing_to: set[str] = set()
@@ -118,8 +119,9 @@ class Worker:
         self.life.stop()
         with suppress(TimeoutError, Refused, OutOfReach):
             async with asyncio.timeout(ANSWER_PATIENCE):
-                await self.link.call(b"PING")
-            with suppress(TimeoutError):
+                await self.link.call(b"PING", is_repeatable=True)
+            # Whatever comes of that, what nobody took is to be left behind.
+            with suppress(TimeoutError, Refused, OutOfReach):
                 async with asyncio.timeout(MOVE_PATIENCE):
                     await self._finish()
                     await self._move_out()
@@ -151,7 +153,7 @@ class Worker:
 
     async def _move_out(self) -> None:
         """Ask another worker to take all who have a place here, and send on what they were told."""
-        others = await self.link.run("leave", self.name)
+        others = await self.link.run("leave", self.name, is_repeatable=True)
         self._has_heirs = bool(others)
         if others and self.rooms.copies:
             heir = secrets.choice(others).decode()
@@ -166,7 +168,7 @@ class Worker:
 
     async def _look_after(self, heir: str) -> None:
         """It may have gone as well, before it has read what it was asked."""
-        until = await self.link.call(b"ZSCORE", self.link.key("workers"), heir)
+        until = await self.link.call(b"ZSCORE", self.link.key("workers"), heir, is_repeatable=True)
         self._is_declined = self._is_declined or not until or float(until) == 0
 
     async def _change(self) -> None:
@@ -180,7 +182,7 @@ class Worker:
             for who, home in copy.record.homes.items():
                 if home == self.name:
                     self._leave_mailbox(who)
-        await self.link.run("bury", self.name, 1)
+        await self.link.run("bury", self.name, 1, is_repeatable=True)
 
     def _leave_mailbox(self, who: str) -> None:
         kept = self._receiver.part_with(who, CloseCode.RESTARTING)
@@ -192,7 +194,8 @@ class Worker:
         if self._has_heirs and not self._is_declined:
             # They go on speaking to this one, and until its place is elsewhere nobody keeps that.
             kept.is_whole = False
-        self.link.call(b"SET", self.link.key("kept", who), encode(kept), b"PX", KEPT_LETTERS)
+        key = self.link.key("kept", who)
+        self.link.call(b"SET", key, encode(kept), b"PX", KEPT_LETTERS, is_repeatable=True)
 
     # What beats find out; see life.Witness
 
