@@ -356,6 +356,41 @@ async def test_the_last_worker_leaves_what_it_has_for_the_next(farm: Farm) -> No
     assert set((await second.looks()).participants) == {ada}
 
 
+async def test_who_moves_on_before_its_mailbox_has_come_has_all_of_it_in_the_end(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mikroroom.stores.redis.arrivals.PATIENCE", 100.0)
+    first, second, third = [await farm.worker() for _ in range(3)]
+    ada = await first.opens(resume_token="ada's")
+    first.mailboxes[ada] = KEPT
+    second.mailboxes[ada] = Kept(2, 0, 9, [b'{"type":"chat","seq":1}', b'{"type":"offer","seq":2}'])
+    inbox = inside(first).inbox
+    await inbox.stop()
+    moving = asyncio.create_task(comes_back(second, "ada's"))
+    await until(inside(second).rooms.arrivals.any)
+    again = asyncio.create_task(comes_back(third, "next", "another", "third"))
+    await until(inside(third).rooms.arrivals.any)
+    await until(lambda: (ada, CloseCode.REPLACED) in second.departures)
+    inbox.start(inbox.last)
+    whole = [b'{"seq":7}', b'{"type":"chat","seq":8}', b'{"type":"offer","seq":9}']
+    await until(lambda: (ada, Kept(9, 3, 9, whole)) in third.arrivals)
+    await asyncio.gather(moving, again)
+
+
+async def test_who_moves_on_and_whose_mailbox_never_comes_has_said_nothing_twice(farm: Farm) -> None:
+    first, second, third = [await farm.worker() for _ in range(3)]
+    ada = await first.opens(resume_token="ada's")
+    await inside(first).link.run("note", CODE, ada, 5)
+    second.mailboxes[ada] = Kept(1, 0, 9, [b'{"type":"chat","seq":1}'])
+    await inside(first).inbox.stop()
+    moving = asyncio.create_task(comes_back(second, "ada's"))
+    await until(inside(second).rooms.arrivals.any)
+    again = asyncio.create_task(comes_back(third, "next", "another", "third"))
+    since = [b'{"type":"chat","seq":1}']
+    await until(lambda: (ada, Kept(0, 5, 9, since, is_whole=False)) in third.arrivals)
+    await asyncio.gather(moving, again)
+
+
 @pytest.mark.parametrize("turns", range(1, 10))
 async def test_a_connection_that_is_lost_in_a_stop_costs_nobody_what_it_was_told(
     farm: Farm, turns: int

@@ -185,10 +185,14 @@ class Worker:
         await self.link.run("bury", self.name, 1, is_repeatable=True)
 
     def _leave_mailbox(self, who: str) -> None:
+        awaited = self.rooms.arrivals.forget(who)
         kept = self._receiver.part_with(who, CloseCode.RESTARTING)
         if kept is None:
             return
-        if len(kept.messages) == kept.count:
+        if awaited is not None:
+            # This is only what followed, and how much there was before is not known.
+            kept.count, kept.is_whole = 0, False
+        elif len(kept.messages) == kept.count:
             # Number 1 holds tokens, and is to come to nobody's disk.
             del kept.messages[:1]
         if self._has_heirs and not self._is_declined:
