@@ -262,7 +262,7 @@ async def test_another_version_and_the_way_back_are_a_link_and_a_restart(unit: U
 
 
 async def test_a_server_that_hangs_is_noticed_and_started_again(unit: Unit) -> None:
-    unit.box.write("/etc/systemd/system/mikroroom.service.d/soon.conf", "[Service]\nWatchdogSec=1s\n")
+    unit.box.write("/etc/systemd/system/mikroroom.service.d/soon.conf", "[Service]\nWatchdogSec=4s\n")
     unit.box.run("systemctl daemon-reload && systemctl restart mikroroom.service")
     async with meeting(unit) as (ada, bob):
         await kept(unit, ada, bob)
