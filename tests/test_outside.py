@@ -54,7 +54,7 @@ async def site_with(tmp_path: Path, receiver: Receiver) -> AsyncIterator[SiteWit
 async def told(site: Site) -> list[dict[str, Any]]:
     """All that a server tells of."""
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    async with httpx.AsyncClient(trust_env=False, headers=headers) as http:
+    async with httpx.AsyncClient(trust_env=False, headers=headers, timeout=PATIENCE) as http:
         answer = await http.get(f"{site.url}/api/events?limit=1000")
     assert answer.status_code == 200
     events: list[dict[str, Any]] = answer.json()["events"]
@@ -71,7 +71,7 @@ async def tells(site: Site, count: int) -> list[dict[str, Any]]:
 
 async def delivered(site: Site) -> int:
     """How many events this server has sent."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as http:
         text = (await http.get(f"{site.url}/metrics")).text
     [line] = [line for line in text.splitlines() if line.startswith("mikroroom_webhooks_delivered_total")]
     return int(float(line.rpartition(" ")[2]))

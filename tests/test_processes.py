@@ -282,7 +282,7 @@ async def test_a_stop_while_passwords_are_hashed_is_a_stop(start: Start) -> None
 
 async def test_after_a_kill_pre_created_rooms_are_there_with_password_and_token(start: Start) -> None:
     server = start()
-    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=server.url, timeout=PATIENCE, trust_env=False) as client:
         wish = {"roomId": CODE, "password": "sesame", "maxParticipants": 2}
         created = (await client.post("/api/rooms", json=wish)).json()
     async with person(server) as ada:
@@ -346,7 +346,7 @@ async def test_a_meeting_is_held_over_tls(start: Start, certificate: tuple[str, 
         await bob.joins(name="Bob")
         await ada.says("offer", targetId=bob.id, sdp="v=0" + "x" * 100_000)
         assert len((await bob.hears_of("offer"))["sdp"]) == 100_003
-        async with httpx.AsyncClient(verify=trusting, trust_env=False) as client:
+        async with httpx.AsyncClient(verify=trusting, timeout=PATIENCE, trust_env=False) as client:
             assert (await client.get(server.url + "/health")).json()["totalParticipants"] == 2
         assert await server.stops(signal.SIGTERM) == 0
         assert await ada.is_closed() == 1012
