@@ -429,6 +429,28 @@ async def test_how_much_has_come_from_somebody_never_becomes_less(farm: Farm) ->
     await until(lambda: (ada, Kept(7, 10, 5, [b'{"seq":7}'])) in second.arrivals)
 
 
+async def test_where_the_one_that_is_asked_leaves_as_well_another_takes_its_people(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who goes on would speak to them in vain otherwise, and nobody would notice."""
+    monkeypatch.setattr("mikroroom.stores.redis.worker.MOVE_PATIENCE", 100.0)
+    first, second, third = [await farm.worker() for _ in range(3)]
+    ada = await first.opens(resume_token="ada's")
+    await loses(first, ada)
+    first.mailboxes[ada] = KEPT
+    declines, takes = inside(second), inside(third)
+    declines._is_leaving = True
+    monkeypatch.setattr(
+        "mikroroom.stores.redis.worker.secrets.choice",
+        lambda names: declines.name if declines.name in names else names[0],
+    )
+    async with asyncio.timeout(PATIENCE):
+        await first.store.stop({})
+    farm.shelves.remove(first)
+    await until(lambda: (ada, KEPT) in third.arrivals)
+    assert takes.rooms.copies[CODE].record.homes == {ada: takes.name}
+
+
 async def test_workers_that_leave_together_do_not_wait_for_each_other(
     farm: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:

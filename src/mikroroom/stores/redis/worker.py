@@ -96,10 +96,11 @@ class Worker:
         self._is_reading = False
         self._is_leaving = False
         self._tell_dead: Callable[[], None] | None = is_dead
-        # For who waits to leave: whether others go on, as far as is known; and whether they do not, as one of
-        # them has said.
+        # For who waits to leave: whether others go on, as far as is known; who is asked to take its people,
+        # and who will not.
         self._has_heirs = True
-        self._is_declined = False
+        self._heir = ""
+        self._declined: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._seeing_to: set[str] = set()
         # Workers that have people in our rooms, and are not among the living: since when.
@@ -152,24 +153,31 @@ class Worker:
         await self.desk.idle()
 
     async def _move_out(self) -> None:
-        """Ask another worker to take all who have a place here, and send on what they were told."""
-        others = await self.link.run("leave", self.name, is_repeatable=True)
-        self._has_heirs = bool(others)
-        if others and self.rooms.copies:
-            heir = secrets.choice(others).decode()
-            self.post.write(heir, encode(("inherit", self.name)))
-            while self.rooms.copies and not self._is_declined:
+        """Ask the other workers to take all who have a place here, and send on what they were told.
+
+        One after the other: who goes as well declines, but those who go on would speak to who is gone.
+        """
+        while True:
+            alive = await self.link.run("leave", self.name, is_repeatable=True)
+            others = [name.decode() for name in alive if name.decode() not in self._declined]
+            self._has_heirs = bool(others)
+            if not others or not self.rooms.copies:
+                break
+            self._heir = secrets.choice(others)
+            self.post.write(self._heir, encode(("inherit", self.name)))
+            while self.rooms.copies and self._heir not in self._declined:
                 try:
                     async with asyncio.timeout(LOOK_EVERY):
                         await self._change()
                 except TimeoutError:
-                    await self._look_after(heir)
+                    await self._look_after(self._heir)
         await self.post.drained()
 
     async def _look_after(self, heir: str) -> None:
         """It may have gone as well, before it has read what it was asked."""
         until = await self.link.call(b"ZSCORE", self.link.key("workers"), heir, is_repeatable=True)
-        self._is_declined = self._is_declined or not until or float(until) == 0
+        if not until or float(until) == 0:
+            self._decline(heir)
 
     async def _change(self) -> None:
         """Something is other than it was."""
@@ -195,7 +203,7 @@ class Worker:
         elif len(kept.messages) == kept.count:
             # Number 1 holds tokens, and is to come to nobody's disk.
             del kept.messages[:1]
-        if self._has_heirs and not self._is_declined:
+        if self._has_heirs:
             # They go on speaking to this one, and until its place is elsewhere nobody keeps that.
             kept.is_whole = False
         key = self.link.key("kept", who)
@@ -289,8 +297,8 @@ class Worker:
             await self.post.missed.wait()
             self.post.missed.clear()
             if self._is_leaving:
-                self._decline()
-                return
+                self._decline(self._heir)
+                continue
             self.life.beat_now()
             await asyncio.sleep(0.1)
 
@@ -319,14 +327,14 @@ class Worker:
             case "inherit":
                 self._see_to(content)
             case "decline":
-                self._decline()
+                self._decline(content)
             case "clear":
                 self.rooms.arrivals.clear(content)
             case "check":
                 self.rooms.check_compared()
 
-    def _decline(self) -> None:
-        self._is_declined = True
+    def _decline(self, heir: str) -> None:
+        self._declined.add(heir)
         self.rooms.changed.set()
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
