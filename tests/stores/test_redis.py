@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,6 +19,7 @@ from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
 from mikroroom.settings import Settings
 from mikroroom.stores.port import Census, Kept
 from mikroroom.stores.redis.counts import SharedCounts
+from mikroroom.stores.redis.link import Link
 from mikroroom.stores.redis.record import Entry
 from mikroroom.stores.redis.wire import OutOfReach
 
@@ -389,6 +391,39 @@ async def test_who_moves_on_and_whose_mailbox_never_comes_has_said_nothing_twice
     since = [b'{"type":"chat","seq":1}']
     await until(lambda: (ada, Kept(0, 5, 9, since, is_whole=False)) in third.arrivals)
     await asyncio.gather(moving, again)
+
+
+async def test_who_moves_on_while_its_mailbox_is_looked_up_is_sent_what_was_found(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mikroroom.stores.redis.arrivals.PATIENCE", 100.0)
+    first = await farm.worker()
+    ada = await first.opens(resume_token="ada's")
+    await loses(first, ada)
+    first.mailboxes[ada] = KEPT
+    await first.store.stop({})
+    farm.shelves.remove(first)
+    may_answer, call = asyncio.Event(), Link.call
+
+    def slow(link: Link, *command: Any, **options: Any) -> "asyncio.Future[Any]":
+        async def answer() -> Any:
+            await may_answer.wait()
+            return await call(link, *command, **options)
+
+        return asyncio.ensure_future(answer()) if command[0] == b"GETDEL" else call(link, *command, **options)
+
+    monkeypatch.setattr(Link, "call", slow)
+    second = await farm.worker()
+    second.mailboxes[ada] = Kept(1, 0, 9, [b'{"type":"chat","seq":1}'])
+    await until(inside(second).rooms.arrivals.any)
+    third = await farm.worker()
+    moving = asyncio.create_task(comes_back(third, "ada's"))
+    await until(lambda: (ada, CloseCode.REPLACED) in second.departures)
+    may_answer.set()
+    whole = [b'{"seq":7}', b'{"type":"chat","seq":8}']
+    await until(lambda: (ada, Kept(8, 3, 9, whole)) in third.arrivals)
+    await moving
+    assert not inside(second).rooms.arrivals.any()
 
 
 @pytest.mark.parametrize("turns", range(1, 10))

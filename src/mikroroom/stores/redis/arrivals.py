@@ -21,6 +21,8 @@ from mikroroom.stores.redis.wire import OutOfReach, Refused
 
 # Seconds within which a worker that lives sends what it has.
 PATIENCE = 1.0
+# Who is told to have sent what was found in Redis.
+LEFT = "left"
 
 
 class Arrival:
@@ -35,6 +37,7 @@ class Arrival:
         self.origin = origin
         self.request = request
         self.is_clear = False
+        self.is_looked_up = False
         self.kept: Kept | None = None
         self.earlier: Parcel | None = None
         self.later: Parcel | None = None
@@ -62,17 +65,28 @@ class Arrival:
 
 
 class Arrivals:
-    """All of them, by id. ``take_over`` is called once for each, when all is there that will be."""
+    """All of them, by id. ``take_over`` is called once for each, when all is there that will be.
 
-    def __init__(self, link: Link, take_over: Callable[[str, Kept | None], None]) -> None:
+    ``send_on`` is called with what comes of someone who has gone on by then, and its room's code.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        take_over: Callable[[str, Kept | None], None],
+        send_on: Callable[[str, str, Parcel | None], None],
+    ) -> None:
         self._link = link
         self._take_over = take_over
+        self._send_on = send_on
         self._arrivals: dict[str, Arrival] = {}
         self._looking: set[asyncio.Task[None]] = set()
+        # Who has gone on while it was looked up in Redis, where nobody else will find it now.
+        self._gone_on: set[Arrival] = set()
 
     def any(self) -> bool:
         """Whether somebody's mailbox is on its way here."""
-        return bool(self._arrivals)
+        return bool(self._arrivals or self._gone_on)
 
     def expect(self, participant_id: str, arrival: Arrival, *, is_alive: bool) -> None:
         """Someone was on another worker, which lives as far as we know."""
@@ -111,6 +125,8 @@ class Arrivals:
         arrival = self._arrivals.pop(participant_id, None)
         if arrival is not None:
             _end(arrival)
+            if arrival.is_looked_up and arrival.kept is None:
+                self._gone_on.add(arrival)
         return arrival
 
     def _finish_if_there(self, participant_id: str, arrival: Arrival) -> None:
@@ -124,6 +140,7 @@ class Arrivals:
             _end(arrival)
 
     def _look_up(self, participant_id: str, arrival: Arrival) -> None:
+        arrival.is_looked_up = True
         looking = asyncio.create_task(self._ask(participant_id, arrival))
         self._looking.add(looking)
         looking.add_done_callback(self._looking.discard)
@@ -141,6 +158,10 @@ class Arrivals:
             if arrival.kept is None:
                 arrival.make_do(_kept_from(kept, count))
             self._finish(participant_id)
+        elif arrival in self._gone_on:
+            self._gone_on.discard(arrival)
+            found = None if kept is None else Parcel.of(_kept_from(kept, count), LEFT)
+            self._send_on(arrival.code, participant_id, found)
 
 
 def _joined(earlier: Kept, later: Parcel) -> Kept:

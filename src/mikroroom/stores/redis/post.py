@@ -37,6 +37,20 @@ class Parcel(Kept):
     follows: bool = False
     has_gap: bool = False
 
+    @classmethod
+    def of(cls, kept: Kept, sender: str, *, follows: bool = False) -> "Parcel":
+        """Wrap it up."""
+        return cls(
+            kept.count,
+            kept.last_client_seq,
+            kept.last_stamp,
+            kept.messages,
+            is_whole=kept.is_whole and not follows,
+            sender=sender,
+            follows=follows,
+            has_gap=follows and not kept.is_whole,
+        )
+
     def unwrapped(self) -> Kept:
         """What is in it."""
         return Kept(self.count, self.last_client_seq, self.last_stamp, self.messages, is_whole=self.is_whole)
@@ -101,16 +115,7 @@ class Post:
         self, worker: str, code: str, version: int, participant_id: str, kept: Kept, *, follows: bool = False
     ) -> None:
         """What somebody was told here, to the worker on which it is now. See ``Parcel``."""
-        parcel = Parcel(
-            kept.count,
-            kept.last_client_seq,
-            kept.last_stamp,
-            kept.messages,
-            is_whole=kept.is_whole and not follows,
-            sender=self._worker,
-            follows=follows,
-            has_gap=follows and not kept.is_whole,
-        )
+        parcel = Parcel.of(kept, self._worker, follows=follows)
         self.send_on(worker, code, version, participant_id, parcel)
 
     def send_on(self, worker: str, code: str, version: int, participant_id: str, parcel: Parcel) -> None:

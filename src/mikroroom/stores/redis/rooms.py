@@ -51,7 +51,7 @@ class Rooms:
         self.copies: dict[str, Copy] = {}
         self.neighbours: Counter[str] = Counter()
         self.changed = asyncio.Event()
-        self.arrivals = Arrivals(link, self._take_over)
+        self.arrivals = Arrivals(link, self._take_over, self._send_on)
         self.desk = Desk(
             link,
             post,
@@ -257,6 +257,12 @@ class Rooms:
             pass  # the room is gone; or the next change in it shows them again
         finally:
             self._disowned.difference_update(strangers)
+
+    def _send_on(self, code: str, who: str, parcel: Parcel | None) -> None:
+        if parcel is not None:
+            # No room is of that version: Redis knows where to.
+            self._post.send_on(self._worker, code, 0, who, parcel)
+        self.changed.set()
 
     def _take_over(self, who: str, kept: Kept | None) -> None:
         self._receiver.take_over(who, kept)
