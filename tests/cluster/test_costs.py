@@ -18,6 +18,8 @@ from mikroroom.stores.redis.scripts import NAMES, script
 from .cluster import Cluster
 
 MESSAGES = 200
+# With a short lease a connection that is slow to answer is given up, and to begin again is to ask for more.
+PLENTY: dict[str, Any] = {"messages_per_second": 100_000, "message_burst": 100_000, "worker_lease": 60}
 # What workers send whatever goes on: they live, see what is due, wait for letters and delete those they read.
 RESTING = frozenset({"beat", "due", "trim", "XREAD"})
 _SCRIPTS = {script(name).sha.decode(): name for name in NAMES}
@@ -26,7 +28,7 @@ _SENT = re.compile(rb'\+[\d.]+ \[\d+ [\d.]+:\d+\] "(\w+)"(?: "(\w+)")?')
 
 @pytest.fixture
 async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
-    async with Cluster(tmp_path, servers=2, messages_per_second=100_000, message_burst=100_000) as cluster:
+    async with Cluster(tmp_path, servers=2, **PLENTY) as cluster:
         yield cluster
 
 

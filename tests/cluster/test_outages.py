@@ -29,4 +29,4 @@ def check(kind: str, score: Count) -> None:
     assert (score.double, score.disordered) == (0, 0)
     if kind not in LOSES_TALK:
         assert score.lost == 0
-    assert max(score.seconds) < 5, "it recovers by itself, and soon"
+    assert max(score.seconds) < 20, "it recovers by itself, and soon"

@@ -13,7 +13,7 @@ from tests.core.outsider import Outsider
 from tests.receiver import OK, SECRET, Delivery, Receiver, status
 from tests.redis_server import RedisServer
 from tests.reliability.people import CODE, Message, Plain, all_back, all_go, visitor
-from tests.reliability.servers import Server
+from tests.reliability.servers import PATIENCE, Server
 
 from mikroroom.core.chronicle import RoomEvent, place
 from mikroroom.core.jointokens import key_of, mint
@@ -208,7 +208,7 @@ async def test_what_is_done_on_one_worker_holds_on_the_other_and_is_told_outside
     async with (
         Receiver() as receiver,
         Cluster(tmp_path, servers=2, **plays(receiver)) as cluster,
-        httpx.AsyncClient() as http,
+        httpx.AsyncClient(timeout=PATIENCE) as http,
     ):
         receiver.mood = Moods()
         play = Play(cluster, receiver, http)
@@ -277,7 +277,7 @@ async def test_whatever_fails_the_site_hears_all_of_it_in_order(tmp_path: Path) 
     async with (
         Receiver() as receiver,
         Cluster(tmp_path, servers=2, redis_options=DURABLE, **plays(receiver)) as cluster,
-        httpx.AsyncClient() as http,
+        httpx.AsyncClient(timeout=PATIENCE) as http,
     ):
         receiver.mood = Moods()
         play = Play(cluster, receiver, http)

@@ -16,7 +16,7 @@ from .nginx import PATIENCE, Nginx, all_of, request
 
 HASTE = {"client_header_timeout 10s;": "client_header_timeout 400ms;"}
 # Many times what was set, and far less than what is shipped.
-SOON = 5.0
+SOON = 9.0
 
 
 async def dribbles(

@@ -47,7 +47,11 @@ async def test_reload_disconnects_nobody_and_lets_new_people_in(upstream: Upstre
             await talk(cleo, ada, "I am new here")
             await talk(ada, cleo, "so is nginx")
         await talk(bob, ada, "and we are not")
-    assert "gracefully shutting down" in nginx.said()
+
+    async def is_told() -> bool:
+        return "gracefully shutting down" in nginx.said()
+
+    await until(is_told)
 
 
 @pytest.fixture

@@ -90,6 +90,11 @@ def eventually(happens: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def stands_still(pid: int) -> bool:
+    """Whether the process was stopped, and has not gone on."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Started]]:
     """Starts one, which is killed at the end if it still runs."""
@@ -147,11 +152,14 @@ def test_a_server_tells_when_it_serves_how_it_goes_and_that_it_stops(start: Star
         assert [server.hears() for _ in range(3)] == [alive] * 3
         # A loop that hangs tells nothing, which is what a watchdog wants to know.
         server.process.send_signal(signal.SIGSTOP)
-        server.news.settimeout(0.6)
-        with contextlib.suppress(TimeoutError):
-            for _ in range(4):  # what was under way
+        eventually(lambda: stands_still(server.process.pid))
+        server.news.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:  # what was under way
                 assert server.hears() == alive
-            pytest.fail("a process that stands still has told how it goes")
+        server.news.settimeout(0.6)
+        with pytest.raises(TimeoutError):
+            server.hears()
         server.news.settimeout(PATIENCE)
         server.process.send_signal(signal.SIGCONT)
         assert server.hears() == alive

@@ -189,7 +189,7 @@ async def test_a_meeting_is_held_under_all_restrictions(unit: Unit) -> None:
         health = await unit.health()
         assert (health["totalRooms"], health["totalParticipants"]) == (1, 2)
         assert unit.shows("StatusText").startswith("participants: ")
-    async with httpx.AsyncClient(base_url=unit.url, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=unit.url, timeout=PATIENCE, trust_env=False) as http:
         # A password is hashed, and the room kept: what asks most of the system.
         wish = {"roomId": "KEPT23", "password": "sesame"}
         assert (await http.post("/api/rooms", json=wish)).status_code == 201
@@ -205,7 +205,7 @@ async def test_the_journal_can_be_asked_for_what_is_bad(unit: Unit) -> None:
     elsewhere = "MIKROROOM_ALLOWED_ORIGINS=https://meet.example.org\n"
     unit.box.write("/etc/mikroroom/mikroroom.env", (UNITS / "mikroroom.env").read_text() + elsewhere)
     unit.ask("restart")
-    async with httpx.AsyncClient(base_url=unit.url, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=unit.url, timeout=PATIENCE, trust_env=False) as http:
         assert (await http.post("/api/rooms", headers={"Origin": "https://example.com"})).status_code == 403
     said = unit.box.tells(
         "journalctl --sync && journalctl --quiet --no-pager --output=cat --unit=mikroroom _COMM=mikroroom"
@@ -247,7 +247,7 @@ async def test_a_restart_refuses_nobody_and_who_is_in_a_meeting_misses_nothing(u
 
 
 async def test_another_version_and_the_way_back_are_a_link_and_a_restart(unit: Unit) -> None:
-    async with httpx.AsyncClient(base_url=unit.url, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=unit.url, timeout=PATIENCE, trust_env=False) as http:
         assert (await http.post("/api/rooms", json={"roomId": "KEPT23"})).status_code == 201
         for version in ("1.1", "1.0"):
             if version == "1.1":
@@ -262,7 +262,7 @@ async def test_another_version_and_the_way_back_are_a_link_and_a_restart(unit: U
 
 
 async def test_a_server_that_hangs_is_noticed_and_started_again(unit: Unit) -> None:
-    unit.box.write("/etc/systemd/system/mikroroom.service.d/soon.conf", "[Service]\nWatchdogSec=1s\n")
+    unit.box.write("/etc/systemd/system/mikroroom.service.d/soon.conf", "[Service]\nWatchdogSec=4s\n")
     unit.box.run("systemctl daemon-reload && systemctl restart mikroroom.service")
     async with meeting(unit) as (ada, bob):
         await kept(unit, ada, bob)

@@ -18,7 +18,7 @@ SECRET = "5e9f2c"
 HERE = "127.0.0.1"
 
 # Seconds within which the server must be up, or a tool at its end.
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 # On this machine it has no other peers than those it must not have.
 LOOPBACK = f"allow-loopback-peers\nallowed-peer-ip={HERE}\n"

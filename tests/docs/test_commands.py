@@ -76,7 +76,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A server that runs already, with the room in it that people are invited to."""
     limits = dict.fromkeys(("connections_per_minute", "rooms_per_minute", "guesses_per_minute"), 0)
     with Site(tmp_path_factory.mktemp("site"), admin_token=ADMIN_TOKEN, **limits) as site:
-        assert httpx.post(f"{site.url}/api/rooms", json={"roomId": "ABC123"}).status_code == 201
+        assert (
+            httpx.post(f"{site.url}/api/rooms", json={"roomId": "ABC123"}, timeout=PATIENCE).status_code
+            == 201
+        )
         yield site
 
 
@@ -200,7 +203,9 @@ def meeting(site: Site) -> Iterator[dict[str, str]]:
     """A room with Ada, Grace and Mallory in it, for which Wanda waits. Gives the ids of what is there."""
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
     with ExitStack() as stack:
-        http = stack.enter_context(httpx.Client(base_url=f"{site.url}/api/", headers=headers))
+        http = stack.enter_context(
+            httpx.Client(base_url=f"{site.url}/api/", headers=headers, timeout=PATIENCE)
+        )
         http.delete(f"rooms/{ROOM}")
         assert http.post("rooms", json={"roomId": ROOM}).status_code == 201
         for name in ("Ada", "Grace", "Mallory", "Rex", "Wanda"):

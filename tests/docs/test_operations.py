@@ -65,7 +65,7 @@ def test_every_alert_has_its_section_and_points_to_it() -> None:
 
 def test_metrics_are_those_of_a_server_that_runs(tmp_path: Path) -> None:
     with Site(tmp_path) as site:
-        text = httpx.get(f"{site.url}/metrics").text
+        text = httpx.get(f"{site.url}/metrics", timeout=60).text
     families = {}
     for family in text_string_to_metric_families(text):
         name = family.name + ("_total" if family.type == "counter" else "")

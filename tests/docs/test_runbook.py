@@ -63,6 +63,10 @@ class Scene:
         """The lines of the log with all these words."""
         return [line for line in self.site.said().splitlines() if all(word in line for word in words)]
 
+    def is_ready(self) -> bool:
+        """Whether people may be sent there."""
+        return httpx.get(f"{self.site.url}/ready", timeout=PATIENCE).is_success
+
     def connects(self) -> ClientConnection:
         """Someone does."""
         return connect(self.site.url.replace("http", "ws") + "/ws", proxy=None)
@@ -160,7 +164,11 @@ def scenes(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iter
         eventually(lambda: all(scene.told("redis-failed") for scene in scenes.values()))
         redis.start()
         eventually(lambda: all(len(scene.told("redis-connected")) > 1 for scene in scenes.values()))
-        eventually(lambda: all(httpx.get(f"{s.site.url}/ready").is_success for s in scenes.values()))
+        eventually(
+            lambda: all(
+                httpx.get(f"{s.site.url}/ready", timeout=PATIENCE).is_success for s in scenes.values()
+            )
+        )
         yield scenes
 
 

@@ -243,7 +243,7 @@ async def test_who_moves_on_before_its_mailbox_came_takes_along_what_came_meanwh
     move.says("said here")
     kept = south.hub.part_with(move.id, CloseCode.REPLACED)
     await south.settles()
-    assert kept is not None and not kept.is_whole
+    assert kept is not None and kept.is_whole, "as far as it goes"
     assert [b"brought" in kept.messages[0], b"said here" in kept.messages[1]] == [True, True]
     assert move.back.closed == 4503
     assert south.hub.roster.get(move.id) is None and move.back.session.id is None

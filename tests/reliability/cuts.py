@@ -12,8 +12,8 @@ from .restarts import Conversation, all_heard
 from .score import Score
 from .servers import Server
 
-# A peer that does not answer is given up after a second.
-WATCHFUL: dict[str, Any] = {"ping_interval": 0.5, "ping_timeout": 0.5}
+# A peer that does not answer is given up after a few seconds: those who do answer may take a moment for it.
+WATCHFUL: dict[str, Any] = {"ping_interval": 0.5, "ping_timeout": 2.5}
 REPLACED = 4503
 
 

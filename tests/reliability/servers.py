@@ -30,6 +30,8 @@ UNLIMITED = {
 }
 # Nobody's outgoing connection is given one of these by the system while a server is away.
 PORTS = range(20_000, 30_000)
+# Those that were given away already: whoever was given one may not listen on it yet.
+_given: set[int] = set()
 
 
 class Run:
@@ -181,12 +183,15 @@ class Server:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on, and that nobody's outgoing connection is given."""
+    """A port of loopback that nobody listens on or was given, and that no outgoing connection is given."""
     while True:
         port = random.choice(PORTS)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+        _given.add(port)
         return port

@@ -45,7 +45,7 @@ async def stamps(speaker: Plain, count: int) -> list[int]:
 async def test_a_clock_that_jumps_moves_no_deadline_and_repeats_no_stamp(
     serving: Serving, clock: Path
 ) -> None:
-    server = with_clock(serving, clock, resume_window=3, rooms_per_minute=3)
+    server = with_clock(serving, clock, resume_window=8, rooms_per_minute=3)
     await server.starts()
     async with visitor(server) as a, visitor(server) as b:
         ada, zoe = Plain(a), Plain(b)
@@ -93,7 +93,7 @@ async def made_by(who: Plain, code: str) -> bool:
 async def test_a_start_with_another_clock_starts_every_window_anew(
     serving: Serving, clock: Path, moved: int, number: signal.Signals
 ) -> None:
-    server = with_clock(serving, clock, resume_window=2)
+    server = with_clock(serving, clock, resume_window=5)
     await server.starts()
     people = [await Person(name, server).comes(isHost=True) for name in ("Ada", "Bob", "Cleo")]
     ada, bob, cleo = people
@@ -115,7 +115,7 @@ async def test_a_start_with_another_clock_starts_every_window_anew(
 
 
 async def test_a_latent_room_outlives_no_clock_that_was_set_back(serving: Serving, clock: Path) -> None:
-    server = with_clock(serving, clock, latent_room_age=2)
+    server = with_clock(serving, clock, latent_room_age=5)
     await server.starts()
     assert await server.posts("/api/rooms", {"roomId": CODE}) == 201
     await server.dies()

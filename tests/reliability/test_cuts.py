@@ -41,7 +41,7 @@ async def test_who_resumes_while_the_old_connection_seems_open_replaces_it(servi
 async def test_who_is_cut_off_is_gone_when_the_window_is_over(
     serving: Serving,
 ) -> None:
-    server = serving(resume_window=1, **WATCHFUL)
+    server = serving(resume_window=4, **WATCHFUL)
     await server.starts()
     async with Network(server) as network:
         ada, bob = Person("Ada", server), Person("Bob", server)

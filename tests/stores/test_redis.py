@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,6 +19,7 @@ from mikroroom.protocol.codes import CloseCode, ErrorCode, Refusal
 from mikroroom.settings import Settings
 from mikroroom.stores.port import Census, Kept
 from mikroroom.stores.redis.counts import SharedCounts
+from mikroroom.stores.redis.link import Link
 from mikroroom.stores.redis.record import Entry
 from mikroroom.stores.redis.wire import OutOfReach
 
@@ -354,6 +356,134 @@ async def test_the_last_worker_leaves_what_it_has_for_the_next(farm: Farm) -> No
     await until(lambda: (ada, KEPT) in second.arrivals)
     await comes_back(second, "ada's")
     assert set((await second.looks()).participants) == {ada}
+
+
+async def test_who_moves_on_before_its_mailbox_has_come_has_all_of_it_in_the_end(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mikroroom.stores.redis.arrivals.PATIENCE", 100.0)
+    first, second, third = [await farm.worker() for _ in range(3)]
+    ada = await first.opens(resume_token="ada's")
+    first.mailboxes[ada] = KEPT
+    second.mailboxes[ada] = Kept(2, 0, 9, [b'{"type":"chat","seq":1}', b'{"type":"offer","seq":2}'])
+    inbox = inside(first).inbox
+    await inbox.stop()
+    moving = asyncio.create_task(comes_back(second, "ada's"))
+    await until(inside(second).rooms.arrivals.any)
+    again = asyncio.create_task(comes_back(third, "next", "another", "third"))
+    await until(inside(third).rooms.arrivals.any)
+    await until(lambda: (ada, CloseCode.REPLACED) in second.departures)
+    inbox.start(inbox.last)
+    whole = [b'{"seq":7}', b'{"type":"chat","seq":8}', b'{"type":"offer","seq":9}']
+    await until(lambda: (ada, Kept(9, 3, 9, whole)) in third.arrivals)
+    await asyncio.gather(moving, again)
+
+
+async def test_who_moves_on_and_whose_mailbox_never_comes_has_said_nothing_twice(farm: Farm) -> None:
+    first, second, third = [await farm.worker() for _ in range(3)]
+    ada = await first.opens(resume_token="ada's")
+    await inside(first).link.run("note", CODE, ada, 5)
+    second.mailboxes[ada] = Kept(1, 0, 9, [b'{"type":"chat","seq":1}'])
+    await inside(first).inbox.stop()
+    moving = asyncio.create_task(comes_back(second, "ada's"))
+    await until(inside(second).rooms.arrivals.any)
+    again = asyncio.create_task(comes_back(third, "next", "another", "third"))
+    since = [b'{"type":"chat","seq":1}']
+    await until(lambda: (ada, Kept(0, 5, 9, since, is_whole=False)) in third.arrivals)
+    await asyncio.gather(moving, again)
+
+
+async def test_who_moves_on_while_its_mailbox_is_looked_up_is_sent_what_was_found(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mikroroom.stores.redis.arrivals.PATIENCE", 100.0)
+    first = await farm.worker()
+    ada = await first.opens(resume_token="ada's")
+    await loses(first, ada)
+    first.mailboxes[ada] = KEPT
+    await first.store.stop({})
+    farm.shelves.remove(first)
+    may_answer, call = asyncio.Event(), Link.call
+
+    def slow(link: Link, *command: Any, **options: Any) -> "asyncio.Future[Any]":
+        async def answer() -> Any:
+            await may_answer.wait()
+            return await call(link, *command, **options)
+
+        return asyncio.ensure_future(answer()) if command[0] == b"GETDEL" else call(link, *command, **options)
+
+    monkeypatch.setattr(Link, "call", slow)
+    second = await farm.worker()
+    second.mailboxes[ada] = Kept(1, 0, 9, [b'{"type":"chat","seq":1}'])
+    await until(inside(second).rooms.arrivals.any)
+    third = await farm.worker()
+    moving = asyncio.create_task(comes_back(third, "ada's"))
+    await until(lambda: (ada, CloseCode.REPLACED) in second.departures)
+    may_answer.set()
+    whole = [b'{"seq":7}', b'{"type":"chat","seq":8}']
+    await until(lambda: (ada, Kept(8, 3, 9, whole)) in third.arrivals)
+    await moving
+    assert not inside(second).rooms.arrivals.any()
+
+
+@pytest.mark.parametrize("turns", range(1, 10))
+async def test_a_connection_that_is_lost_in_a_stop_costs_nobody_what_it_was_told(
+    farm: Farm, turns: int
+) -> None:
+    first = await farm.worker()
+    ada = await first.opens(resume_token="ada's")
+    await loses(first, ada)
+    first.mailboxes[ada] = KEPT
+    first.store.note_taken(CODE, ada, 3)
+    link = inside(first).link
+    stopping = asyncio.create_task(first.store.stop({}))
+    farm.shelves.remove(first)
+    # Somewhere on the way of what is asked last.
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    if link._wire is not None:
+        link._wire.cut()
+    await stopping
+    assert msgspec.msgpack.decode(await farm.key("kept", ada), type=Kept) == KEPT
+    assert (await farm.key("room", CODE))[f"c:{ada}".encode()] == b"3"
+
+
+async def test_how_much_has_come_from_somebody_never_becomes_less(farm: Farm) -> None:
+    first = await farm.worker()
+    ada = await first.opens(resume_token="ada's")
+    link = inside(first).link
+    for count in (9, 10, 2):
+        await link.run("note", CODE, ada, count)
+    assert (await farm.key("room", CODE))[f"c:{ada}".encode()] == b"10"
+    # Nor by what a worker has left that knew of less.
+    await loses(first, ada)
+    first.mailboxes[ada] = KEPT
+    await first.store.stop({})
+    farm.shelves.remove(first)
+    second = await farm.worker()
+    await until(lambda: (ada, Kept(7, 10, 5, [b'{"seq":7}'])) in second.arrivals)
+
+
+async def test_where_the_one_that_is_asked_leaves_as_well_another_takes_its_people(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who goes on would speak to them in vain otherwise, and nobody would notice."""
+    monkeypatch.setattr("mikroroom.stores.redis.worker.MOVE_PATIENCE", 100.0)
+    first, second, third = [await farm.worker() for _ in range(3)]
+    ada = await first.opens(resume_token="ada's")
+    await loses(first, ada)
+    first.mailboxes[ada] = KEPT
+    declines, takes = inside(second), inside(third)
+    declines._is_leaving = True
+    monkeypatch.setattr(
+        "mikroroom.stores.redis.worker.secrets.choice",
+        lambda names: declines.name if declines.name in names else names[0],
+    )
+    async with asyncio.timeout(PATIENCE):
+        await first.store.stop({})
+    farm.shelves.remove(first)
+    await until(lambda: (ada, KEPT) in third.arrivals)
+    assert takes.rooms.copies[CODE].record.homes == {ada: takes.name}
 
 
 async def test_workers_that_leave_together_do_not_wait_for_each_other(

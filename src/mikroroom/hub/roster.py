@@ -214,15 +214,20 @@ class Roster:
             mailbox.send_all(unheard([*arrival.heard, *said], arrival.comeback))
 
     def part_with(self, participant_id: str, reason: CloseCode) -> Kept | None:
-        """Someone's place is on another worker now. Returns what it was told; closes its connection here."""
+        """Someone's place is on another worker now. Returns what it was told; closes its connection here.
+
+        Of someone whose mailbox is still on its way here that is what followed.
+        """
         mailbox = self._people.get(participant_id)
         if not isinstance(mailbox, Mailbox):
             return None
         arrival = self._arrivals.pop(participant_id, None)
         if arrival is not None:
+            # Whoever asks knows that this is only what followed.
+            told = mailbox.count
             said = mailbox.take_said()
+            mailbox.has_gap = mailbox.has_gap or told > len(said)
             mailbox.send_all([*arrival.heard, *said])
-            mailbox.has_gap = True
         kept = mailbox.save(tokens=True)
         self._take_away(mailbox, participant_id)
         former = self._free(mailbox)

@@ -80,7 +80,10 @@ class Receiver(Protocol):
         """What was told to someone expected, on the worker where it was; None if nobody knows any more."""
 
     def part_with(self, participant_id: str, reason: CloseCode) -> Kept | None:
-        """Someone's place is on another worker now. Its connection here, if any, is closed."""
+        """Someone's place is on another worker now. Its connection here, if any, is closed.
+
+        Returns what it was told; of someone expected, whose mailbox has not come, what followed that.
+        """
 
     def knows(self, participant_id: str) -> bool:
         """Whether this one can be reached here, now or when it is back."""

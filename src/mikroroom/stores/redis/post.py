@@ -25,6 +25,37 @@ UNDER_WAY = 2
 LARGE = 1_048_576
 
 
+class Parcel(Kept):
+    """What somebody was told, as ``sender`` hands it over to the worker where it is now.
+
+    Whoever moves on before its parcel has come leaves one that ``follows``: what it was told since. The other
+    one is sent by Redis to where it is by then. ``has_gap`` is whether not even this is whole; to workers of
+    the version before, all of it is something with a gap.
+    """
+
+    sender: str = ""
+    follows: bool = False
+    has_gap: bool = False
+
+    @classmethod
+    def of(cls, kept: Kept, sender: str, *, follows: bool = False) -> "Parcel":
+        """Wrap it up."""
+        return cls(
+            kept.count,
+            kept.last_client_seq,
+            kept.last_stamp,
+            kept.messages,
+            is_whole=kept.is_whole and not follows,
+            sender=sender,
+            follows=follows,
+            has_gap=follows and not kept.is_whole,
+        )
+
+    def unwrapped(self) -> Kept:
+        """What is in it."""
+        return Kept(self.count, self.last_client_seq, self.last_stamp, self.messages, is_whole=self.is_whole)
+
+
 class Letter:
     """What goes to one worker with the next batch: ``pieces``, and the rooms it is about, at which versions.
 
@@ -80,9 +111,16 @@ class Post:
             self._add(worker, kind, code, f"{self._worker}:{version}", text, version)
             kind = "d"  # the same again: where the room has changed, one of them is sent to all who are there
 
-    def hand_over(self, worker: str, code: str, version: int, participant_id: str, kept: Kept) -> None:
-        """What somebody was told here, to the worker on which it is now."""
-        self._add(worker, "h", code, participant_id, msgspec.msgpack.encode(kept), version)
+    def hand_over(
+        self, worker: str, code: str, version: int, participant_id: str, kept: Kept, *, follows: bool = False
+    ) -> None:
+        """What somebody was told here, to the worker on which it is now. See ``Parcel``."""
+        parcel = Parcel.of(kept, self._worker, follows=follows)
+        self.send_on(worker, code, version, participant_id, parcel)
+
+    def send_on(self, worker: str, code: str, version: int, participant_id: str, parcel: Parcel) -> None:
+        """What was handed over to this worker, to the one on which it is now."""
+        self._add(worker, "h", code, participant_id, msgspec.msgpack.encode(parcel), version)
 
     def write(self, worker: str, content: bytes) -> None:
         """To a worker itself; to this one too: it comes back after all that was sent on before."""

@@ -21,7 +21,7 @@ from mikroroom.stores.redis.arrivals import Arrival, Arrivals
 from mikroroom.stores.redis.copy import Copy, concerning
 from mikroroom.stores.redis.desk import Desk
 from mikroroom.stores.redis.link import Link
-from mikroroom.stores.redis.post import FarSide, Post
+from mikroroom.stores.redis.post import FarSide, Parcel, Post
 from mikroroom.stores.redis.record import Entry, Homes, Step, code_in, decode_entry, decode_record, encode
 from mikroroom.stores.redis.wire import OutOfReach, Refused
 
@@ -51,7 +51,7 @@ class Rooms:
         self.copies: dict[str, Copy] = {}
         self.neighbours: Counter[str] = Counter()
         self.changed = asyncio.Event()
-        self.arrivals = Arrivals(link, self._take_over)
+        self.arrivals = Arrivals(link, self._take_over, self._send_on)
         self.desk = Desk(
             link,
             post,
@@ -98,7 +98,7 @@ class Rooms:
                 origin, seen = what.split(":")
                 self._hear_all(code, origin, int(seen), to_frame(said))
             case "h":
-                self.arrivals.take(what, msgspec.msgpack.decode(said, type=Kept))
+                self.arrivals.take(what, msgspec.msgpack.decode(said, type=Parcel))
 
     def committed_elsewhere(self, entry: bytes) -> str | None:
         """A commit of another worker. Returns the code of the room if we do not know what it says."""
@@ -172,10 +172,10 @@ class Rooms:
                         arriving |= self._expect(entry, step, who, origin)
                 elif who in here:
                     here.discard(who)
-                    self.arrivals.forget(who)
+                    awaited = self.arrivals.forget(who)
                     if home:
                         concerned.discard(who)
-                        self._hand_over(entry, step, who, home)
+                        self._hand_over(entry, step, who, home, awaited)
             if entry.origin == me:
                 arriving |= self._join_arrivals(step)
             self._receiver.deliver(concerning(step.effects, concerned.__contains__), code, entry.stamp)
@@ -188,7 +188,7 @@ class Rooms:
         self._post.flush()
         # It comes back behind all that was sent from here to where it was, and finds it here now.
         self._post.write(self._worker, encode(("clear", who)))
-        arrival = Arrival(entry.code, request if is_resumed else None)
+        arrival = Arrival(entry.code, origin, request if is_resumed else None)
         self.arrivals.expect(who, arrival, is_alive=origin not in self.desk.gone)
         return {step.number} if is_resumed and request is not None else set()
 
@@ -201,11 +201,19 @@ class Rooms:
         )
         return {step.number} if waits else set()
 
-    def _hand_over(self, entry: Entry, step: Step, who: str, home: str) -> None:
+    def _hand_over(self, entry: Entry, step: Step, who: str, home: str, awaited: Arrival | None) -> None:
+        if awaited is not None and awaited.kept is not None:
+            self._receiver.take_over(who, awaited.kept)
+            awaited = None
         is_resumed = any(isinstance(effect, Resumed) and effect.id == who for effect in step.effects)
         kept = self._receiver.part_with(who, CloseCode.REPLACED if is_resumed else CloseCode.RESTARTING)
-        if kept is not None:
-            self._post.hand_over(home, entry.code, entry.version, who, kept)
+        if kept is None:
+            return
+        if awaited is not None and awaited.earlier is not None:
+            self._post.send_on(home, entry.code, entry.version, who, awaited.earlier)
+        if awaited is not None and awaited.later is not None:
+            kept.is_whole = False  # three moves at once: of the parcels in between one is enough
+        self._post.hand_over(home, entry.code, entry.version, who, kept, follows=awaited is not None)
 
     def _update(self, entry: Entry, room: Room | None) -> None:
         record = decode_record(entry.record)
@@ -249,6 +257,12 @@ class Rooms:
             pass  # the room is gone; or the next change in it shows them again
         finally:
             self._disowned.difference_update(strangers)
+
+    def _send_on(self, code: str, who: str, parcel: Parcel | None) -> None:
+        if parcel is not None:
+            # No room is of that version: Redis knows where to.
+            self._post.send_on(self._worker, code, 0, who, parcel)
+        self.changed.set()
 
     def _take_over(self, who: str, kept: Kept | None) -> None:
         self._receiver.take_over(who, kept)

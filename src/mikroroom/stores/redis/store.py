@@ -199,4 +199,4 @@ class RedisStore:
         for (code, participant_id), count in taken.items():
             told += (code, participant_id, count)
         for at in range(0, len(told), 1_500):
-            worker.link.run("note", *told[at : at + 1_500])
+            worker.link.run("note", *told[at : at + 1_500], is_repeatable=True)

@@ -29,9 +29,9 @@ log = logging.getLogger(__name__)
 
 # Seconds that a stop gives to Redis to answer at all, to moving people elsewhere, and to leaving behind what
 # nobody took.
-ANSWER_PATIENCE = 1.0
+ANSWER_PATIENCE = 1.5
 MOVE_PATIENCE = 4.0
-LEAVE_PATIENCE = 3.0
+LEAVE_PATIENCE = 2.5
 # Milliseconds for which what people were told outlives a stop that leaves nobody to keep it.
 KEPT_LETTERS = 600_000
 # An answer that is lost must not cost a worker its life: so many may be, one after the other, in a lease.
@@ -96,9 +96,11 @@ class Worker:
         self._is_reading = False
         self._is_leaving = False
         self._tell_dead: Callable[[], None] | None = is_dead
-        # For who waits to leave: whether others go on; and whether they do not, as one of them has said.
-        self._has_heirs = False
-        self._is_declined = False
+        # For who waits to leave: whether others go on, as far as is known; who is asked to take its people,
+        # and who will not.
+        self._has_heirs = True
+        self._heir = ""
+        self._declined: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._seeing_to: set[str] = set()
         # Workers that have people in our rooms, and are not among the living: since when.
@@ -118,8 +120,9 @@ class Worker:
         self.life.stop()
         with suppress(TimeoutError, Refused, OutOfReach):
             async with asyncio.timeout(ANSWER_PATIENCE):
-                await self.link.call(b"PING")
-            with suppress(TimeoutError):
+                await self.link.call(b"PING", is_repeatable=True)
+            # Whatever comes of that, what nobody took is to be left behind.
+            with suppress(TimeoutError, Refused, OutOfReach):
                 async with asyncio.timeout(MOVE_PATIENCE):
                     await self._finish()
                     await self._move_out()
@@ -150,24 +153,31 @@ class Worker:
         await self.desk.idle()
 
     async def _move_out(self) -> None:
-        """Ask another worker to take all who have a place here, and send on what they were told."""
-        others = await self.link.run("leave", self.name)
-        self._has_heirs = bool(others)
-        if others and self.rooms.copies:
-            heir = secrets.choice(others).decode()
-            self.post.write(heir, encode(("inherit", self.name)))
-            while self.rooms.copies and not self._is_declined:
+        """Ask the other workers to take all who have a place here, and send on what they were told.
+
+        One after the other: who goes as well declines, but those who go on would speak to who is gone.
+        """
+        while True:
+            alive = await self.link.run("leave", self.name, is_repeatable=True)
+            others = [name.decode() for name in alive if name.decode() not in self._declined]
+            self._has_heirs = bool(others)
+            if not others or not self.rooms.copies:
+                break
+            self._heir = secrets.choice(others)
+            self.post.write(self._heir, encode(("inherit", self.name)))
+            while self.rooms.copies and self._heir not in self._declined:
                 try:
                     async with asyncio.timeout(LOOK_EVERY):
                         await self._change()
                 except TimeoutError:
-                    await self._look_after(heir)
+                    await self._look_after(self._heir)
         await self.post.drained()
 
     async def _look_after(self, heir: str) -> None:
         """It may have gone as well, before it has read what it was asked."""
-        until = await self.link.call(b"ZSCORE", self.link.key("workers"), heir)
-        self._is_declined = self._is_declined or not until or float(until) == 0
+        until = await self.link.call(b"ZSCORE", self.link.key("workers"), heir, is_repeatable=True)
+        if not until or float(until) == 0:
+            self._decline(heir)
 
     async def _change(self) -> None:
         """Something is other than it was."""
@@ -180,19 +190,24 @@ class Worker:
             for who, home in copy.record.homes.items():
                 if home == self.name:
                     self._leave_mailbox(who)
-        await self.link.run("bury", self.name, 1)
+        await self.link.run("bury", self.name, 1, is_repeatable=True)
 
     def _leave_mailbox(self, who: str) -> None:
+        awaited = self.rooms.arrivals.forget(who)
         kept = self._receiver.part_with(who, CloseCode.RESTARTING)
         if kept is None:
             return
-        if len(kept.messages) == kept.count:
+        if awaited is not None:
+            # This is only what followed, and how much there was before is not known.
+            kept.count, kept.is_whole = 0, False
+        elif len(kept.messages) == kept.count:
             # Number 1 holds tokens, and is to come to nobody's disk.
             del kept.messages[:1]
-        if self._has_heirs and not self._is_declined:
+        if self._has_heirs:
             # They go on speaking to this one, and until its place is elsewhere nobody keeps that.
             kept.is_whole = False
-        self.link.call(b"SET", self.link.key("kept", who), encode(kept), b"PX", KEPT_LETTERS)
+        key = self.link.key("kept", who)
+        self.link.call(b"SET", key, encode(kept), b"PX", KEPT_LETTERS, is_repeatable=True)
 
     # What beats find out; see life.Witness
 
@@ -282,8 +297,8 @@ class Worker:
             await self.post.missed.wait()
             self.post.missed.clear()
             if self._is_leaving:
-                self._decline()
-                return
+                self._decline(self._heir)
+                continue
             self.life.beat_now()
             await asyncio.sleep(0.1)
 
@@ -312,14 +327,14 @@ class Worker:
             case "inherit":
                 self._see_to(content)
             case "decline":
-                self._decline()
+                self._decline(content)
             case "clear":
                 self.rooms.arrivals.clear(content)
             case "check":
                 self.rooms.check_compared()
 
-    def _decline(self) -> None:
-        self._is_declined = True
+    def _decline(self, heir: str) -> None:
+        self._declined.add(heir)
         self.rooms.changed.set()
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
