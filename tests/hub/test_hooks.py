@@ -24,6 +24,12 @@ def event(number: int = 0) -> RoomEvent:
     return RoomEvent(type="room.started", room_id=f"ROOM{number:02}", timestamp=1)
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stop waits for what is told: on a slow machine too."""
+    monkeypatch.setattr(hooks, "STOP_PATIENCE", PATIENCE)
+
+
 @pytest.fixture
 def release() -> Iterator[threading.Event]:
     """Set at the end at the latest: no thread stays behind."""
@@ -171,7 +177,7 @@ async def test_plain_function_that_never_returns_is_called_no_second_time_meanwh
     async with told as hook:
         for number in (1, 2, 3):
             hook.tell(event(number))
-        await happens(lambda: told.meters.hook_failures["timeout"] == 3)
+        await happens(lambda: told.meters.hook_failures["timeout"] == 3 and heard)
         assert heard == ["ROOM01"]
         release.set()
         told.hook._timeout = PATIENCE
