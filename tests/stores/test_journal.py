@@ -522,8 +522,12 @@ async def test_a_room_that_cannot_be_encoded_costs_only_itself(
     assert told() == ["journal-record-unwritable"]
 
 
-def test_what_was_under_way_on_a_loop_that_has_ended_is_done_on_the_next(directory: Path) -> None:
+def test_what_was_under_way_on_a_loop_that_has_ended_is_done_on_the_next(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A host site that never runs our lifespan may give each request a loop of its own."""
+    # However slowly it ends, this is under way then.
+    monkeypatch.setattr(journals, "_DELAY", 10 * PATIENCE)
     journal = Journal(str(directory))
 
     async def begin() -> None:
