@@ -295,7 +295,7 @@ class Courier:
 
 
 def _closing_what_is_given_up() -> Callable[[str, dict[str, Any]], Coroutine[Any, Any, None]]:
-    """To be told of a connection's progress: httpcore leaves it open if cancelled while TLS is agreed upon."""
+    """For httpcore to tell of a connection: it leaves it open if cancelled while TLS is agreed upon."""
     connection: AsyncNetworkStream | None = None
 
     async def watch(event: str, about: dict[str, Any]) -> None:
