@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 from standardwebhooks import Webhook
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLKMfKQ9r8GKYqrTw"
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 OK = b"HTTP/1.1 204 No Content\r\n\r\n"
 
@@ -52,13 +52,16 @@ class Receiver:
         """What it does with the next few; afterwards it takes them."""
         self.mood: Mood = lambda _: OK
         self.hangs = asyncio.Event()
-        """Whoever waits for it is answered no more."""
+        """Whoever waits for the rest of an answer waits until then, and is hung up on."""
         self.tls: ssl.SSLContext | None = None
         self._secret = secret
         self._server: asyncio.Server | None = None
         self._serving: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.port: int = listener.getsockname()[1]
+        # Nobody else is given the port while it does not listen.
+        self._place = socket.socket()
+        self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._place.bind(("127.0.0.1", 0))
+        self.port: int = self._place.getsockname()[1]
 
     @property
     def url(self) -> str:
@@ -71,6 +74,7 @@ class Receiver:
 
     async def __aexit__(self, *_: object) -> None:
         await self.shuts()
+        self._place.close()
 
     async def opens(self) -> None:
         """Listen."""
@@ -136,7 +140,7 @@ class Receiver:
             return False
         writer.write(answer)
         await writer.drain()
-        if not answer:
+        if b"\r\n\r\n" not in answer:
             await self.hangs.wait()
             return False
         return True

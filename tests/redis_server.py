@@ -19,7 +19,7 @@ import pytest
 BINARY = shutil.which("redis-server") or shutil.which("valkey-server")
 
 # Seconds after which a server that has not answered never will: far more than a slow machine needs.
-PATIENCE = 15.0
+PATIENCE = 30.0
 
 # Below those that systems give to outgoing connections: none may take the port while the server is down.
 PORTS = range(20_000, 32_000)

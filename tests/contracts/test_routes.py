@@ -144,7 +144,7 @@ def is_written_as_meant(case: Any) -> bool:
 def people(site: Site) -> Iterator[dict[str, str]]:
     """A room with people and an invite in it: by what stands before an id in a path, one that exists."""
     rooms = f"{site.url}/api/rooms"
-    with httpx.Client(headers=HEADERS) as http, contextlib.ExitStack() as connections:
+    with httpx.Client(headers=HEADERS, timeout=20) as http, contextlib.ExitStack() as connections:
         http.delete(f"{rooms}/{ROOM}")
         http.post(rooms, json={"roomId": ROOM}).raise_for_status()
 

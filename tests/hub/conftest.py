@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from mikroroom.hub import hub
 from mikroroom.hub.doorkeeper import Hook
 from mikroroom.settings import Settings
 from mikroroom.stores.port import Store
@@ -12,6 +13,12 @@ from mikroroom.stores.port import Store
 from .cast import House
 
 HouseWith = Callable[..., House]
+
+
+@pytest.fixture(autouse=True)
+def tidied_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Houses have a clock of their own: the hub does not tidy by another one, however long a test takes."""
+    monkeypatch.setattr(hub, "TIDY_EVERY", 86_400.0)
 
 
 @pytest.fixture

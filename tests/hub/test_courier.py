@@ -1,10 +1,12 @@
 """Webhooks, sent to a receiver that is a real server: good, bad, slow, gone and lying."""
 
 import asyncio
+import gc
 import logging
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from shutil import which
@@ -25,7 +27,7 @@ from mikroroom.meters import Meters
 from mikroroom.settings import Settings
 from mikroroom.stores.chronicle import MemoryChronicle, retention_of
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 Start = Callable[..., Awaitable[Courier]]
 
 
@@ -50,7 +52,7 @@ class Sender:
     """A courier with its chronicle at hand."""
 
     def __init__(self, receiver: Receiver, **settings: Any) -> None:
-        chosen = Settings(webhook_url=receiver.url, **{"webhook_secret": SECRET, **settings})
+        chosen = Settings(**{"webhook_url": receiver.url, "webhook_secret": SECRET, **settings})
         self.chronicle = MemoryChronicle(retention_of(chosen), wall_ms)
         self.meters = Meters()
         self.courier = Courier(chosen, self.chronicle, self.meters, Random(7))
@@ -132,9 +134,9 @@ NOT_TAKEN = {
 
 @pytest.mark.parametrize("answer", NOT_TAKEN.values(), ids=NOT_TAKEN)
 async def test_event_that_is_not_taken_is_sent_again_and_others_wait(
-    receiver: Receiver, answer: bytes, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    receiver: Receiver, answer: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(courier, "PATIENCE", 0.2)
+    receiver.hangs.set()
     receiver.moods = [lambda _: answer] * 3
     async with Sender(receiver) as sender:
         sender.visit(1)
@@ -150,11 +152,21 @@ async def test_event_that_is_not_taken_is_sent_again_and_others_wait(
 async def test_receiver_that_hangs_is_given_up_for_now(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(courier, "PATIENCE", 0.05)
-    receiver.moods = [lambda _: b""] * 2
+    """Who says nothing, and who does not finish."""
+
+    def hang(answer: bytes) -> bytes:
+        if not receiver.moods:
+            # What follows has time enough, however slow the machine is.
+            monkeypatch.setattr(courier, "PATIENCE", PATIENCE)
+        return answer
+
     async with Sender(receiver) as sender:
         sender.visit(1)
         await receiver.took(2)
+        monkeypatch.setattr(courier, "PATIENCE", 0.05)
+        receiver.moods = [lambda _: hang(b""), lambda _: hang(b"HTTP/1.1 20")]
+        sender.visit(2)
+        await receiver.took(4)
 
 
 async def test_answer_that_never_ends_is_read_no_further(
@@ -359,6 +371,30 @@ async def test_receiver_whose_certificate_nobody_vouches_for_is_told_nothing(
     assert receiver.deliveries == []
     [line] = [record.msg for record in caplog.records if isinstance(record.msg, Line)]
     assert line.event == "webhook-failing" and "CERTIFICATE_VERIFY_FAILED" in str(line)
+
+
+async def test_stop_hangs_up_on_a_receiver_that_has_not_greeted(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "STOP_PATIENCE", 0.01)
+    called, hung_up = asyncio.Event(), asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        called.set()
+        with suppress(ConnectionError):
+            await reader.read()
+        hung_up.set()
+        writer.transport.abort()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, asyncio.timeout(PATIENCE):
+        async with Sender(receiver, webhook_url=f"https://127.0.0.1:{port}/") as sender:
+            sender.visit(1)
+            await called.wait()
+        gc.collect()
+        await hung_up.wait()
 
 
 async def test_two_secrets_sign_each(receiver: Receiver) -> None:

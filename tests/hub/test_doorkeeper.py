@@ -22,6 +22,7 @@ from mikroroom.settings import Settings, SettingsError
 from .cast import CODE, NOON, House, Person
 from .conftest import HouseWith
 
+PATIENCE = 20.0
 SECRET = "the-secret-of-the-site-32-bytes!"
 HERE = "198.51.100.1"
 
@@ -51,7 +52,7 @@ async def gather(house: House, *names: str, **fields: object) -> list[Person]:
 
 async def until(holds: Callable[[], object]) -> None:
     """Let the loop go round until that holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not holds():
             await asyncio.sleep(0.001)
 
@@ -439,16 +440,21 @@ async def test_whoever_comes_back_was_asked_about_before(house_with: HouseWith) 
     assert asked == ["Ada"]
 
 
+def threads_of_hooks() -> int:
+    return sum(thread.name == "mikroroom-hook" for thread in threading.enumerate())
+
+
 async def test_threads_that_hang_are_few_and_let_go_when_they_end() -> None:
+    await until(lambda: threads_of_hooks() == 0)
     foreign = Foreign(timeout=0.05)
     goes_on = threading.Event()
-    before = threading.active_count()
     calls = [foreign.call(goes_on.wait) for _ in range(THREADS * 3)]
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {TimeoutError}
-    assert threading.active_count() - before <= THREADS
+    assert threads_of_hooks() == THREADS
     goes_on.set()
-    await until(lambda: threading.active_count() == before)
+    await until(lambda: threads_of_hooks() == 0)
+    foreign._timeout = PATIENCE
     assert await foreign.call(lambda: 7) == 7
 
 
@@ -462,6 +468,7 @@ def test_threads_that_hang_are_none_of_the_next_event_loops() -> None:
 
     try:
         asyncio.run(ask(goes_on.wait, THREADS * 2))
+        foreign._timeout = PATIENCE
         assert asyncio.run(ask(lambda: 7, THREADS * 2)) == [7] * THREADS * 2
     finally:
         goes_on.set()

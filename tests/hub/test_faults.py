@@ -170,7 +170,7 @@ async def test_tidying_goes_on_after_a_fault(house_with: HouseWith, monkeypatch:
     store = Faulty()
     house = house_with(store)
     store.fault = OSError("out of reach")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while len(house.faults) < 3:
             await asyncio.sleep(0.005)
     assert {str(fault["exception"]) for fault in house.faults} == {"out of reach"}

@@ -21,6 +21,7 @@ from mikroroom.stores.port import CodeTaken, Step
 from .cast import CODE, NOON, POLICY, Clock
 from .conftest import HouseWith
 
+PATIENCE = 20.0
 SECRET = "a-secret-of-thirty-two-characters"
 
 
@@ -100,7 +101,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
     def seal(password: str, salt: bytes) -> secrets.Password:
         assert threading.current_thread() is not threading.main_thread()
-        assert gate.wait(10)
+        assert gate.wait(PATIENCE)
         return secrets.Password(salt, password.encode())
 
     monkeypatch.setattr(hashing, "seal", seal)
@@ -137,8 +138,12 @@ async def test_only_so_many_clients_wait_for_a_hash(
     hasher.close()
 
 
-async def test_a_flood_of_one_clients_passwords_delays_no_other_client(gate: threading.Event) -> None:
+async def test_a_flood_of_one_clients_passwords_delays_no_other_client(
+    gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Bob comes last and is served second: of each client one hash is made at a time (R30)."""
+    # Of two threads either may be the faster one.
+    monkeypatch.setattr(hashing, "THREADS", 1)
     hasher = Hasher()
     done: list[str] = []
 
@@ -148,7 +153,7 @@ async def test_a_flood_of_one_clients_passwords_delays_no_other_client(gate: thr
 
     gate.set()
     await asyncio.gather(*(seals("eve") for _ in range(20)), seals("bob"))
-    assert done.index("bob") <= 2
+    assert done.index("bob") == 1
     assert done.count("eve") == 20
     hasher.close()
 
@@ -182,19 +187,34 @@ async def test_a_join_refused_for_too_many_passwords_leaves_nothing_behind(
     assert ada.hears_types() == ["participant-joined"]
 
 
-async def test_the_event_loop_goes_on_while_a_password_is_hashed(house_with: HouseWith) -> None:
+async def test_the_event_loop_goes_on_while_a_password_is_hashed(
+    house_with: HouseWith, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The real thing: some 50 ms of work, during which others are served."""
+    served = most_served = 0
+
+    def seal(password: str, salt: bytes) -> secrets.Password:
+        nonlocal most_served
+        # Again where the machine was busy with something else all the while.
+        for _ in range(100):
+            before = served
+            sealed = secrets.seal(password, salt)
+            most_served = max(most_served, served - before)
+            if most_served >= 5:
+                break
+        return sealed
+
+    monkeypatch.setattr(hashing, "seal", seal)
     house = house_with()
     house.hub.lobby._hasher = Hasher()
     bob, cleo = house.meeting("Bob", "Cleo", code="OTHERS")
     ada = house.arrives("Ada")
     ada.joins(isHost=True, password="sesame")
-    served = 0
     while ada.session._deciding is not None:
         bob.says("update") if served > 200 else bob.says("chat", text="x")
         served += 1
         await asyncio.sleep(0.0005)
-    assert served >= 5
+    assert most_served >= 5
     assert len(cleo.hears()) >= 5
     assert ada.hears_types() == ["participant-joined"]
 

@@ -20,19 +20,40 @@ from mikroroom.stores.memory import MemoryStore
 
 from .shelf import CODE, Shelf, precreated
 
-PATIENCE = 10.0
+PATIENCE = 20.0
 
 Open = Callable[[], Shelf]
 Told = Callable[[], list[str]]
 Mount = Callable[[str], Path]
 
 
+# How often a file is looked at that is being written to all the while.
+LOOKS = 1_000
+
+
+def content_of(path: Path) -> bytes | None:
+    """What is in a file; None if there is none."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def copy_database(directory: Path, place: Path) -> None:
+    """The file and its log as they are together, though they may be written to, or deleted, meanwhile."""
+    for _ in range(LOOKS):
+        base, log = (content_of(directory / name) for name in ("rooms.db", "rooms.db-wal"))
+        if content_of(directory / "rooms.db") == base:
+            break
+    for name, content in (("rooms.db", base), ("rooms.db-wal", log)):
+        if content is not None:
+            (place / name).write_bytes(content)
+
+
 def codes_in(directory: Path) -> set[str]:
     """The rooms that a start would find now. The file itself is its holder's alone."""
     with TemporaryDirectory() as place:
-        for name in ("rooms.db", "rooms.db-wal"):
-            if (directory / name).exists():
-                shutil.copy(directory / name, place)
+        copy_database(directory, Path(place))
         with closing(sqlite3.connect(Path(place) / "rooms.db")) as database:
             if not database.execute("PRAGMA table_info(rooms)").fetchone():
                 return set()  # it is just being made
@@ -42,9 +63,7 @@ def codes_in(directory: Path) -> set[str]:
 def taken_in(directory: Path) -> dict[str, dict[str, int]]:
     """What a start would find of messages that were taken."""
     with TemporaryDirectory() as place:
-        for name in ("rooms.db", "rooms.db-wal"):
-            if (directory / name).exists():
-                shutil.copy(directory / name, place)
+        copy_database(directory, Path(place))
         with closing(sqlite3.connect(Path(place) / "rooms.db")) as database:
             rows = database.execute("SELECT code, record FROM taken")
             return {code: msgspec.msgpack.decode(record[:-4]) for code, record in rows}
@@ -53,7 +72,17 @@ def taken_in(directory: Path) -> dict[str, dict[str, int]]:
 async def crashes(shelf: Shelf, directory: Path) -> None:
     """End without a word, with the files as they are at this moment."""
     copy = directory.with_name("at the crash")
-    shutil.copytree(directory, copy)
+    for _ in range(LOOKS):
+        before = names_in(directory), content_of(directory / "rooms.db")
+        try:
+            shutil.copytree(directory, copy)
+        except shutil.Error:  # one of them was deleted meanwhile
+            is_whole = False
+        else:
+            is_whole = (names_in(directory), content_of(directory / "rooms.db")) == before
+        if is_whole:
+            break
+        shutil.rmtree(copy)
     await shelf.store.stop({})
     shutil.rmtree(directory)
     copy.rename(directory)

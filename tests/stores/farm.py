@@ -21,8 +21,8 @@ from mikroroom.stores.redis.worker import Clocks, Worker
 
 from .shelf import CODE, POLICY, Clock, Shelf, settled
 
-PATIENCE = 15.0
-LEASE = 10.0
+PATIENCE = 30.0
+LEASE = 60.0
 
 
 class Farm:

@@ -37,8 +37,9 @@ def server() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-async def farm(server: RedisServer) -> AsyncIterator[Farm]:
-    """Workers with keys of their own."""
+async def farm(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Farm]:
+    """Workers with keys of their own, which leave in good order, however slow the machine is."""
+    monkeypatch.setattr("mikroroom.stores.redis.worker.ANSWER_PATIENCE", PATIENCE)
     farm = Farm(server)
     yield farm
     await farm.close()
@@ -180,7 +181,9 @@ async def test_what_is_said_while_a_mailbox_is_handed_over_is_heard_once_by_ever
 
     first.mailboxes[ada] = KEPT
     monkeypatch.setattr(rooms, "committed_elsewhere", says_before)
-    await comes_back(second, "ada's")
+    with monkeypatch.context() as patch:
+        patch.setattr("mikroroom.stores.redis.arrivals.PATIENCE", PATIENCE)
+        await comes_back(second, "ada's")
     await farm.catches_up(first, second, third)
     assert [who for who, _ in third.talk] == [cleo]
     assert (ada, KEPT) in second.arrivals
@@ -215,10 +218,14 @@ async def test_who_speaks_while_too_much_waits_is_refused(
 # People who move
 
 
-async def test_who_resumes_elsewhere_takes_along_what_it_was_told(farm: Farm) -> None:
+async def test_who_resumes_elsewhere_takes_along_what_it_was_told(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, second, ada, _ = await two_with_ada_and_bob(farm)
     first.mailboxes[ada] = KEPT
-    await comes_back(second, "ada's")
+    with monkeypatch.context() as patch:
+        patch.setattr("mikroroom.stores.redis.arrivals.PATIENCE", PATIENCE)
+        await comes_back(second, "ada's")
     assert first.departures == [(ada, CloseCode.REPLACED)]
     assert second.arrivals == [(ada, None), (ada, KEPT)], "expected first, and there before the step is done"
     assert [effect.id for effect in second.heard() if isinstance(effect, Resumed)] == [ada]
@@ -633,10 +640,12 @@ async def test_a_redis_without_its_last_moments_is_noticed_and_rooms_are_put_bac
     before = {key: await farm.redis.dump(key) for key in keys}
     cleo = await first.joins(name="Cleo")
     await farm.catches_up(first, second)
-    # As it was, but for the beats.
-    for key, dump in before.items():
-        if b"worker" not in key:
-            await farm.redis.restore(key, 60_000, dump, replace=True)
+    # As it was, but for the beats; and nobody sees it half done.
+    async with farm.redis.pipeline(transaction=True) as at_once:
+        for key, dump in before.items():
+            if b"worker" not in key:
+                at_once.restore(key, 60_000, dump, replace=True)
+        await at_once.execute()
     for shelf in (first, second):
         inside(shelf).life.beat_now()
     await until(lambda: first.cut == second.cut == [CODE])
@@ -674,8 +683,10 @@ async def test_people_of_a_room_that_had_ended_do_not_come_back_with_older_data(
     before = {key: await farm.redis.dump(key) for key in keys}
     await first.leaves(ada)
     first.strangers.add(ada)
-    for key, dump in before.items():
-        await farm.redis.restore(key, 60_000, dump, replace=True)
+    async with farm.redis.pipeline(transaction=True) as at_once:
+        for key, dump in before.items():
+            at_once.restore(key, 60_000, dump, replace=True)
+        await at_once.execute()
     inside(first).data_is_old(None)
     async with asyncio.timeout(PATIENCE):
         while await farm.key("active"):

@@ -7,15 +7,16 @@ never wait. Of several workers one is the courier. Each event may be sent more t
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from random import Random
+from typing import Any
 from urllib.parse import urlsplit
 
-import httpcore  # noqa: F401 - or httpx would load it when the first event is sent
 import httpx
 import msgspec
+from httpcore import AsyncNetworkStream  # here, or httpx would load it when the first event is sent
 
 from mikroroom import __version__
 from mikroroom.clock import wall_ms
@@ -244,7 +245,14 @@ class Courier:
             "webhook-timestamp": str(now),
             "webhook-signature": sign(self._secret, event_id, now, body),
         }
-        async with client.stream("POST", self._url, content=body, headers=headers) as response:
+        request = client.stream(
+            "POST",
+            self._url,
+            content=body,
+            headers=headers,
+            extensions={"trace": _closing_what_is_given_up()},
+        )
+        async with request as response:
             if response.status_code == httpx.codes.GONE:
                 raise _Gone
             if not response.is_success:
@@ -284,6 +292,20 @@ class Courier:
         if self._failures:
             log.info(Line("webhook-recovered", host=self._host, attempts=self._failures))
             self._failures = 0
+
+
+def _closing_what_is_given_up() -> Callable[[str, dict[str, Any]], Coroutine[Any, Any, None]]:
+    """For httpcore to tell of a connection: it leaves it open if cancelled while TLS is agreed upon."""
+    connection: AsyncNetworkStream | None = None
+
+    async def watch(event: str, about: dict[str, Any]) -> None:
+        nonlocal connection
+        if event == "connection.connect_tcp.complete":
+            connection = about["return_value"]
+        elif event == "connection.start_tls.failed" and connection is not None:
+            await connection.aclose()
+
+    return watch
 
 
 async def _read_a_little(response: httpx.Response) -> None:
