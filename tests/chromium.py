@@ -18,8 +18,8 @@ PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 # Seconds. The first start on a machine reads the whole program from disk.
 START_PATIENCE = 60.0
-# Seconds within which a page must do what is expected of it.
-PATIENCE = 20.0
+# Seconds within which a page must do what is expected of it, on the slowest of machines.
+PATIENCE = 60.0
 
 # What a page may be allowed to use (a context's ``permissions``). Without it, it is refused, not asked for.
 DEVICES = ("camera", "microphone")

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 # Seconds within which a server must be up, or down.
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 # Below those that systems give to outgoing connections: none may take the port while the server is down.
 PORTS = range(20_000, 32_000)

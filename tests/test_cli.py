@@ -22,7 +22,7 @@ from mikroroom.listeners import listen
 from mikroroom.settings import OPTIONS, Settings
 
 COMMAND = (sys.executable, "-m", "mikroroom")
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
@@ -317,7 +317,7 @@ def test_a_redis_url_with_options_that_are_none_is_one_clear_line(run: Run, quer
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_server_says_when_it_listens_and_stops_when_asked(tmp_path: Path, number: signal.Signals) -> None:
     with serving(tmp_path) as server:
-        assert httpx.get(f"{server.url}/health").status_code == 200
+        assert httpx.get(f"{server.url}/health", timeout=PATIENCE).status_code == 200
         assert server.stop(number) == 0
         assert len([line for line in server.said if "listening" in line]) == 1
         assert server.said[-2].endswith("stopping participants=0")
@@ -327,14 +327,14 @@ def test_a_server_says_when_it_listens_and_stops_when_asked(tmp_path: Path, numb
 def test_a_server_has_one_port_for_every_address_of_its_host(tmp_path: Path) -> None:
     with serving(tmp_path, "--host", "localhost") as server:
         assert server.url.startswith("http://localhost:")
-        assert httpx.get(f"http://127.0.0.1:{server.port}/health").status_code == 200
+        assert httpx.get(f"http://127.0.0.1:{server.port}/health", timeout=PATIENCE).status_code == 200
 
 
 def test_a_server_with_a_certificate_speaks_tls(tmp_path: Path, certificate: tuple[str, str]) -> None:
     with serving(tmp_path, "--tls-certificate", certificate[0], "--tls-key", certificate[1]) as server:
         assert server.url.startswith("https://127.0.0.1:")
         trusted = ssl.create_default_context(cafile=certificate[0])
-        assert httpx.get(f"{server.url}/health", verify=trusted).status_code == 200
+        assert httpx.get(f"{server.url}/health", verify=trusted, timeout=PATIENCE).status_code == 200
         assert server.stop() == 0
 
 

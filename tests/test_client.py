@@ -17,7 +17,7 @@ from mikroroom import Settings, create_app
 from mikroroom.client import Client, DisconnectedError, Heard, RefusedError
 from mikroroom.protocol import events, requests
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 CODE = "ABC234"
 
 Serve = Callable[..., Awaitable[str]]
@@ -401,7 +401,8 @@ async def test_what_a_newer_server_says_is_passed_over() -> None:
 async def test_whoever_goes_without_having_listened_goes_soon(pair: tuple[Client, Client], url: str) -> None:
     """A bot that only speaks hears a lot that it does not read; its goodbye must not wait behind all that."""
     ada, bob = pair
-    async with asyncio.timeout(5):
+    # Twice what a client gives to its goodbye, and less than one that waits as long as websockets would.
+    async with asyncio.timeout(9):
         async with Client.connect(url) as cleo:
             await cleo.join(CODE, "Cleo")
             for _ in range(40):

@@ -15,7 +15,7 @@ from websockets.http11 import Request, Response
 
 from mikroroom.client import Backoff, Client, Heard
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 CODE = "ABC234"
 
 

@@ -22,6 +22,19 @@ class Paper:
         self.sent += 1
 
 
+class Clock:
+    """Time that passes only when it is told to, or by so much with each look at it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, step: float = 0.0) -> None:
+        self.now = 0.0
+        self._step = step
+        monkeypatch.setattr(traffic, "perf_counter", self.look)
+
+    def look(self) -> float:
+        self.now += self._step
+        return self.now
+
+
 def room_of(people: int) -> tuple[Room, Score]:
     score = Score()
     book, room = Book(score), Room("ABC123", people)
@@ -48,23 +61,27 @@ def test_nobody_sends_to_who_is_gone_or_while_the_server_takes_no_more() -> None
     assert score.sent == {"offer": 0, "answer": 0, "ice-candidate": 0, "chat": 1}
 
 
-async def test_at_a_rate_everyone_sends_about_so_many() -> None:
+async def test_at_a_rate_everyone_sends_about_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
     room, score = room_of(4)
     flowing = Traffic([room], ("chat", "ice"), 1_000.0, score)
-    began = perf_counter()
-    await flowing.flow(began + 0.1)
-    sent = sum(score.sent.values()) + score.held_back
-    assert 0 < sent <= 4 * (1_000 * (perf_counter() - began) + 2 * BURST)
+    monkeypatch.setattr(traffic, "_TICK", 0.0)
+    clock = Clock(monkeypatch, step=0.0001)
+    await flowing.flow(0.1)
+    assert clock.now >= 0.1
+    assert score.held_back == 0
+    assert abs(sum(score.sent.values()) - 4 * 1_000 * 0.1) <= 4 * 2 * BURST
 
 
-async def test_in_turns_nobody_sends_before_the_last_has_arrived() -> None:
+async def test_in_turns_nobody_sends_before_the_last_has_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
     room, score = room_of(3)
-    flowing = asyncio.create_task(Traffic([room], ("chat",), 0, score).flow(perf_counter() + 0.2))
+    clock = Clock(monkeypatch)
+    flowing = asyncio.create_task(Traffic([room], ("chat",), 0, score).flow(1.0))
     await asyncio.sleep(0)
     assert [visit.said for visit in room.residents] == [1, 1, 1]
     room.residents[0].take_turn()
     room.residents[0].take_turn()
     assert [visit.said for visit in room.residents] == [3, 1, 1]
+    clock.now = 1.0
     await flowing
     after: Visit = room.residents[0]
     after.take_turn()

@@ -208,9 +208,10 @@ async def test_without_a_token_it_is_said_where_one_is_looked_for(desk: Desk) ->
 
 
 async def test_a_server_that_is_not_there_is_said_so_in_a_line(desk: Desk) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        nowhere = f"http://127.0.0.1:{taken.getsockname()[1]}"
-    told = await desk.types("list", "--url", nowhere, code=1)
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        nowhere = f"http://127.0.0.1:{unheard.getsockname()[1]}"
+        told = await desk.types("list", "--url", nowhere, code=1)
     assert told.startswith(f"mikroroom rooms: {nowhere} cannot be reached: ") and told.count("\n") == 1
     for url in ("nonsense", "http://[", "ftp://127.0.0.1"):
         assert "cannot be reached" in await desk.types("list", "--url", url, code=1)

@@ -14,7 +14,8 @@ ROOM = "ABC234"
 # ``heard`` is all that the client tells, in order; ``told`` and ``chats`` look into it.
 MEET = """async ({ url, backoff, media }) => {
   const { Backoff, Peers, Room, Signaling } = await import("/web/mikroroom.js");
-  globalThis.signaling = new Signaling(url, { backoff: new Backoff(backoff) });
+  globalThis.backoff = new Backoff(backoff);
+  globalThis.signaling = new Signaling(url, { backoff: globalThis.backoff });
   globalThis.room = new Room(signaling);
   globalThis.heard = [];
   const plain = (error) => ({ name: error.name, code: error.code });

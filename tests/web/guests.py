@@ -9,6 +9,18 @@ from tests.chromium import DEVICES, PATIENCE
 
 from .faults import Faults
 
+# What passes is kept in ``passed``: notices that were shown, and reactions after the name of who reacted.
+KEEP_WHAT_PASSES = """
+globalThis.passed = [];
+new MutationObserver((records) => {
+  for (const node of records.flatMap(({ addedNodes }) => [...addedNodes])) {
+    if (!(node instanceof Element) || !node.matches(".toast, .float")) continue;
+    const by = node.matches(".float") ? `${node.parentElement?.getAttribute("aria-label")}: ` : "";
+    if (by || node.checkVisibility()) passed.push(by + node.textContent);
+  }
+}).observe(document, { childList: true, subtree: true });
+"""
+
 
 class Address(Protocol):
     """Whatever is somewhere: a ``Site``, or less."""
@@ -65,6 +77,7 @@ class Guests:
         self._contexts.push_async_callback(context.close)
         context.set_default_timeout(PATIENCE * 1000)
         await self._faults.watch(context)
+        await context.add_init_script(KEEP_WHAT_PASSES)
         page = await context.new_page()
         if path is not None:
             await page.goto(path)

@@ -15,9 +15,13 @@ FRAMES = 3
 LOOK_AGAIN = 0.05
 
 COUNT_FRAMES = "(video) => video.getVideoPlaybackQuality().totalVideoFrames"
-IS_HEARD = (
-    "(video) => video.srcObject.getAudioTracks().some((track) => track.readyState === 'live' && !track.muted)"
-)
+IS_HEARD = """(video) => video.srcObject?.getAudioTracks()
+  .some((track) => track.readyState === "live" && !track.muted)"""
+
+MAKE_A_ROOM = """
+fetch("/api/rooms", { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" })
+  .then(async (answer) => (await answer.text(), answer.status))
+"""
 
 # A headless browser has no screen to choose from: what ``getDisplayMedia`` gives is drawn here.
 SCREEN = """() => {
@@ -127,6 +131,11 @@ class Person:
         """A text is shown."""
         await expect(self.page.get_by_text(text).filter(visible=True).first).to_be_visible()
 
+    async def is_told(self, text: str) -> None:
+        """A notice says so, or has said so: it stays for a few seconds only."""
+        was_told = "(text) => passed.some((notice) => notice.includes(text))"
+        await until(lambda: self.page.evaluate(was_told, text), f"{self.name} is told {text!r}")
+
     # Meeting others
 
     async def sees(self, *others: "Person") -> None:
@@ -139,7 +148,11 @@ class Person:
         before = await video.evaluate(COUNT_FRAMES)
 
         async def moves() -> bool:
-            return bool(await video.evaluate(COUNT_FRAMES) >= before + FRAMES)
+            nonlocal before
+            count = await video.evaluate(COUNT_FRAMES)
+            # Who has come anew has another tile, whose frames are counted from the beginning.
+            before = min(before, count)
+            return bool(count >= before + FRAMES)
 
         await until(moves, f"{self.name} sees {other.name} move")
         await until(lambda: video.evaluate(IS_HEARD), f"{self.name} hears {other.name}")
@@ -148,6 +161,10 @@ class Person:
         """The other's tile says so, or says it no longer."""
         marks = self.tile(other).get_by_text(mark, exact=True).filter(visible=True)
         await expect(marks).to_have_count(int(is_there))
+
+    async def sees_reaction(self, other: "Person", emoji: str) -> None:
+        """A reaction floats over the other's picture, or has done so."""
+        await self.is_told(f"{other.name}: {emoji}")
 
     async def sees_shape(self, other: "Person", width: int, height: int) -> None:
         """The other's picture has this shape, whatever size it was sent in."""
@@ -186,6 +203,11 @@ class Person:
         """Write to everyone, with the chat open."""
         await self.field("Message").fill(text)
         await self.presses("Send")
+
+
+async def is_kept(page: Page) -> None:
+    """All that has happened is on the server's disk: there it is before a room that was asked for by REST."""
+    assert await page.evaluate(MAKE_A_ROOM) == 201
 
 
 async def all_see_each_other(*people: Person) -> None:

@@ -3,7 +3,7 @@
 from typing import Literal
 
 import pytest
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 from tests.site_process import Site
 
 from .conftest import Violations
@@ -28,6 +28,6 @@ async def test_the_page_needs_no_script(browser: Browser, site: Site) -> None:
         page = await context.new_page()
         await page.goto(f"{site.url}/docs")
         await page.get_by_role("link", name="POST /api/rooms", exact=True).click()
-        assert page.url.endswith("/docs#createRoom")
+        await expect(page).to_have_url(f"{site.url}/docs#createRoom")
         await page.get_by_role("link", name="asyncapi.json").first.click()
-        assert page.url == f"{site.url}/asyncapi.json"
+        await expect(page).to_have_url(f"{site.url}/asyncapi.json")

@@ -9,14 +9,11 @@ from tests.site_process import Site
 from .conftest import SiteWith
 from .faults import Faults
 from .guests import Guests
+from .people import MAKE_A_ROOM
 
 DEVICES = """
 navigator.mediaDevices.getUserMedia({ audio: true, video: true })
   .then((stream) => stream.getTracks().length, (error) => error.name)
-"""
-MAKE_A_ROOM = """
-fetch("/api/rooms", { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" })
-  .then((answer) => answer.status)
 """
 
 

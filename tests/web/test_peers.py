@@ -15,6 +15,7 @@ from mikroroom.protocol import events
 from .callers import ROOM, Call, Caller, js
 from .faults import Faults
 from .guests import Guests
+from .people import is_kept
 
 # A moving picture of a colour, so that one can tell whose it is.
 DRAW = """(hue) => {
@@ -52,6 +53,8 @@ MOVES = """new Promise((resolve) => {
   const look = () => (++count > 3 ? resolve(true) : video.requestVideoFrameCallback(look));
   video.requestVideoFrameCallback(look);
 })"""
+# Milliseconds. A way that is lost is looked for anew only after so long, and a picture with it.
+OUTAGE = 10_000
 CONNECTED = "[...peers].length === 1 && [...peers][0].state === 'connected' && [...peers][0].isOpen"
 UFRAG = "connections.at(-1).localDescription.sdp.match(/a=ice-ufrag:(.*)/)[1]"
 
@@ -147,9 +150,11 @@ async def test_crash_of_the_server_restarts_ice_and_the_picture_goes_on(
     before = [await one.says(UFRAG) for one in both]
     for one in both:
         await one.says(WATCH)
+    await is_kept(ada.page)
     site.kill()
     for one in both:
         await one.sees("signaling.isAway")
+        await one.sees(MOVES)
     site.start()
     for one, former in zip(both, before, strict=True):
         await one.sees(f"{UFRAG} !== {js(former)} && connections.at(-1).signalingState === 'stable'")
@@ -157,7 +162,7 @@ async def test_crash_of_the_server_restarts_ice_and_the_picture_goes_on(
         await one.sees(MOVES)
         gap = await one.says("gap()")
         print(f"longest gap over a crash: {gap:.0f} ms")
-        assert gap < 2000
+        assert gap < OUTAGE
         assert await one.says("[connections.length, told('participant-left').length]") == [1, 0]
 
 
@@ -174,7 +179,7 @@ async def test_cut_without_a_gap_restarts_nothing(site: Site, call: Call) -> Non
     for one in both:
         await one.sees("chats().join() === 'end'")
         await one.sees(MOVES)
-        assert await one.says("gap()") < 2000
+        assert await one.says("gap()") < OUTAGE
     assert [await one.says(UFRAG) for one in both] == before
     assert await bob.says("told('offer').length + told('answer').length") == 1
 
@@ -197,7 +202,7 @@ async def test_peers_connect_though_the_server_is_lost_while_they_negotiate(site
     for one in both:
         await one.sees(CONNECTED)
         await one.sees(MOVES)
-        assert await one.says("told('suspended').length") == 5
+        await one.sees("told('suspended').length === 5 && !signaling.isAway")
         assert await one.says("[told('resumed').every(({ replayed }) => replayed), faults]") == [True, []]
 
 

@@ -12,7 +12,7 @@ def test_page_has_no_type_error(modules: Path) -> None:
         [compiler, "--project", str(PROJECT), "--pretty", "false"],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
