@@ -130,7 +130,11 @@ class Post:
         """All that was said has been sent on."""
         while self._letters or self._under_way:
             self.flush()
-            await asyncio.gather(*self._under_way)
+            # Not by ``gather``: from Python 3.12 on it gives the loop no turn where all are done already, and
+            # ``_sent``, which takes them away, would never have its own.
+            done, _ = await asyncio.wait(self._under_way)
+            for sent in done:
+                sent.result()
 
     def flush(self) -> None:
         """Send on what there is: before what comes next on the link, and before a room is told anew."""
