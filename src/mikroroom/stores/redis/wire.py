@@ -7,7 +7,6 @@ do not promise, hence the bound on its version. It may not repeat commands eithe
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any, cast
 
 from hiredis import Reader
@@ -55,7 +54,7 @@ class Wire(asyncio.Protocol):
 
     def send(self, pieces: list[Piece]) -> None:
         """Send commands; see ``packed``. Where the connection is lost, nothing happens."""
-        with suppress(RuntimeError):  # closed already, and about to say so
+        if not self._transport.is_closing():
             self._transport.writelines(pieces)
 
     async def ask(self, *command: Argument) -> Reply:
