@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from threading import Event
+from threading import enumerate as threads
+from typing import Any
 
 import msgspec
 import pytest
@@ -684,15 +686,17 @@ async def test_a_disk_that_does_not_answer_does_not_keep_the_store_from_stopping
     directory: Path, told: Told, monkeypatch: pytest.MonkeyPatch, stuck: str
 ) -> None:
     answers = Event()
+    where: Any = KeptFile if stuck == "save" else Database
+    does = getattr(where, stuck)
 
-    def wait(*args: object, **kwargs: object) -> tuple[int, None]:
+    def does_at_last(*args: object, **kwargs: object) -> object:
         answers.wait(PATIENCE)
-        return 0, None
+        return does(*args, **kwargs)
 
     monkeypatch.setattr(journals, "_STOP_PATIENCE", 0.1)
     shelf = Shelf(with_journal, directory)
     await written(shelf)
-    monkeypatch.setattr(KeptFile if stuck == "save" else Database, stuck, wait)
+    monkeypatch.setattr(where, stuck, does_at_last)
     await shelf.opens()
     try:
         async with asyncio.timeout(PATIENCE / 2):
@@ -703,6 +707,7 @@ async def test_a_disk_that_does_not_answer_does_not_keep_the_store_from_stopping
         await other.store.stop({})
     finally:
         answers.set()
+        await until(lambda: not any(one.name == "mikroroom-journal" for one in threads()))
 
 
 async def test_the_event_loop_goes_on_while_the_store_stops(opened: Open) -> None:

@@ -191,6 +191,7 @@ class Journal:
             # The thread goes on as long as the process does, and so does its hold on the directory.
             self._report(TimeoutError(f"not done within {_STOP_PATIENCE:g} seconds"))
             self._lock = None
+            writer.submit(self._database.close)
         writer.stop()
         if self._lock is not None:
             os.close(self._lock)
